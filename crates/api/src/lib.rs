@@ -1,0 +1,1 @@
+//! One module per dialect; each converts, calls the core and converts back.

@@ -1,0 +1,2 @@
+//! The static PID 1 of a sandbox.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The Images port: content store, digest checks, layer unpacking, the host image.

@@ -1,0 +1,1 @@
+//! The Runtime port: namespaces, mounts, cgroups, seccomp; host unsafe lives in its sys module.

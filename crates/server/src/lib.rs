@@ -1,0 +1,1 @@
+//! The daemon: settings, wiring, background tasks, shutdown; no rules of its own.

@@ -1,0 +1,1 @@
+//! The Store port over SQLite, with migrations; the only SQL in the tree.
