@@ -1,1 +1,54 @@
-//! Nouns, rules, services and the ports they need; no HTTP, SQL, syscalls or Serialize.
+//! Nouns, rules, services and the ports they need.
+//!
+//! ```text
+//!   dialects ──▶ services ──▶ nouns and rules (pure)
+//!                   │
+//!                   └──▶ ports: Store · Blobs · Images · Runtime · Guest   ◀── adapters
+//! ```
+//!
+//! What is deliberately absent: HTTP, SQL, syscalls and `Serialize`. A dialect converts its wire types into these
+//! nouns and back; an adapter implements a port. Time comes from [`Clock`], identity from [`Ids`].
+
+#![forbid(unsafe_code)]
+
+mod account;
+mod body;
+mod caller;
+mod catalogue;
+mod clock;
+mod digest;
+mod error;
+mod event;
+mod exec;
+mod file;
+mod ids;
+mod image;
+pub mod limits;
+mod network;
+mod page;
+pub mod ports;
+mod resources;
+mod sandbox;
+pub mod services;
+mod upload;
+
+pub use account::{Account, Key, KeyHash, Secret};
+pub use body::{Body, body_from_bytes, collect};
+pub use caller::{Caller, Scope};
+pub use catalogue::{CatalogueEntry, Source};
+pub use clock::{Clock, ManualClock, Timestamp};
+pub use digest::Digest;
+pub use error::{BoxError, Error, ExecProblem, FileProblem, Kind, Limit, Result};
+pub use event::{Event, EventKind};
+pub use exec::{
+    BackgroundExec, ExecEvent, ExecExit, ExecInput, ExecOutput, ExecResult, ExecSession, ExecSpec, Language,
+    Stdin, Tty,
+};
+pub use file::{FileEntry, FileKind, FilePath, FileScope, ReadRange, WriteOptions};
+pub use ids::{AccountId, CatalogueEntryId, ExecId, Ids, KeyId, RandomIds, SandboxId, UploadId};
+pub use image::{Image, ImageConfig, ImageSource, ImportProgress};
+pub use network::{EgressPolicy, InvalidPolicy};
+pub use page::{Order, Page, PageRequest};
+pub use resources::Resources;
+pub use sandbox::{Decision, IdleAction, LeasePolicy, Reason, Sandbox, SandboxSpec, SeedFile, State, Verb};
+pub use upload::Upload;

@@ -1,0 +1,258 @@
+//! The one failure type, sorted by what the caller can do next.
+//!
+//! `Display` is the public sentence. The `source()` chain is private: it is logged once at the boundary and never sent.
+
+use std::time::Duration;
+
+use crate::{State, Verb};
+
+/// Any error of an adapter, kept for the log.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A result whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No key, or one that is not known. The caller can send another.
+    #[error("the API key is missing or not valid")]
+    Unauthenticated,
+
+    /// The key is known and may not do this.
+    #[error("the API key lacks the scope {scope}")]
+    Forbidden {
+        /// The scope that would allow it.
+        scope: &'static str,
+    },
+
+    /// The request is wrong in itself; sending it again will not help.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// The name of the offending field in the core's vocabulary.
+        field: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// There is no such thing, or it belongs to another account, which must look the same.
+    #[error("{kind} {id} not found")]
+    NotFound {
+        /// What was looked for.
+        kind: Kind,
+        /// The id or name as the caller gave it.
+        id: String,
+    },
+
+    /// Something with this name is there already.
+    #[error("{kind} {id} already exists")]
+    AlreadyExists {
+        /// What exists.
+        kind: Kind,
+        /// Its id or name.
+        id: String,
+    },
+
+    /// The thing is there, in a state in which the verb cannot be done.
+    #[error("{kind} is {state}: cannot {verb}")]
+    Refused {
+        /// What refused.
+        kind: Kind,
+        /// The state it is in.
+        state: State,
+        /// The verb asked of it.
+        verb: Verb,
+    },
+
+    /// The thing is in use by another.
+    #[error("{kind} {id} is in use by {by}")]
+    InUse {
+        /// What is in use.
+        kind: Kind,
+        /// Its id or name.
+        id: String,
+        /// Who uses it.
+        by: String,
+    },
+
+    /// A file operation failed inside the sandbox.
+    #[error("{path}: {problem}")]
+    File {
+        /// The path as the caller gave it, lossily decoded.
+        path: String,
+        /// Why.
+        problem: FileProblem,
+    },
+
+    /// A program could not be started inside the sandbox.
+    #[error("{what}: {problem}")]
+    Exec {
+        /// The program, directory or user at fault.
+        what: String,
+        /// Why.
+        problem: ExecProblem,
+    },
+
+    /// A bound was hit; less of the same, or the same later, will do.
+    #[error("limit reached: {0}")]
+    LimitReached(Limit),
+
+    /// The request is well-formed and asks for what this build or this host does not do.
+    #[error("not supported: {what}")]
+    Unsupported {
+        /// What was asked, and if there is one, the way to get it.
+        what: String,
+    },
+
+    /// It may work later.
+    #[error("temporarily unavailable")]
+    Unavailable {
+        /// When to try again, if that is known.
+        retry_after: Option<Duration>,
+        /// What happened, for the log.
+        source: BoxError,
+    },
+
+    /// A defect of ours or of the host.
+    #[error("internal error")]
+    Internal(#[source] BoxError),
+}
+
+impl Error {
+    /// An [`Error::Invalid`].
+    pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid { field, reason: reason.into() }
+    }
+
+    /// An [`Error::NotFound`].
+    pub fn not_found(kind: Kind, id: impl ToString) -> Self {
+        Self::NotFound { kind, id: id.to_string() }
+    }
+
+    /// An [`Error::Internal`].
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        Self::Internal(source.into())
+    }
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self { $(Self::$variant => $text,)* })
+            }
+        }
+    };
+}
+
+words!(
+    /// What an error is about.
+    Kind {
+        /// A sandbox.
+        Sandbox => "sandbox",
+        /// An account.
+        Account => "account",
+        /// An API key.
+        Key => "key",
+        /// An uploaded file.
+        Upload => "file",
+        /// A path of a sandbox's catalogue.
+        CatalogueEntry => "sandbox file",
+        /// An image.
+        Image => "image",
+        /// A background exec.
+        Exec => "exec",
+        /// The cursor of a listing.
+        Cursor => "cursor",
+    }
+);
+
+words!(
+    /// A bound that a caller can reach; the numbers are in [`crate::limits`] and in the tier.
+    Limit {
+        /// Sandboxes of one account that exist at once.
+        Sandboxes => "sandboxes of this account",
+        /// Bytes of one uploaded file.
+        UploadBytes => "size of an uploaded file",
+        /// Bytes of all uploaded files of an account.
+        StoredBytes => "storage of this account",
+        /// Bytes held in memory for one answer.
+        AnswerBytes => "size of the answer",
+        /// Files in one catalogue.
+        CatalogueEntries => "files under the working directory",
+        /// Retained background execs of one sandbox.
+        BackgroundExecs => "background execs of this sandbox",
+        /// Connections to one guest.
+        GuestConnections => "concurrent operations in this sandbox",
+        /// Keys of one account.
+        Keys => "keys of this account",
+        /// Free space of the host's data directory.
+        HostDisk => "disk space of the host",
+        /// Free id ranges of the host.
+        IdRanges => "id ranges of the host",
+        /// Bytes or entries of an imported image.
+        ImageSize => "size of the image",
+    }
+);
+
+words!(
+    /// Why a file operation failed; the guest reports these, so they are claims about the tenant's own files only.
+    FileProblem {
+        /// Nothing is there.
+        NotFound => "no such file or directory",
+        /// A component of the path is not a directory.
+        NotADirectory => "not a directory",
+        /// The path is a directory and a file is wanted.
+        IsADirectory => "is a directory",
+        /// Something is there already.
+        AlreadyExists => "already exists",
+        /// The user of the operation may not.
+        PermissionDenied => "permission denied",
+        /// The sandbox's disk is full.
+        NoSpace => "no space left in the sandbox",
+        /// A device, socket or FIFO.
+        NotARegularFile => "not a regular file",
+        /// The path, or a link on the way, leaves the directory that the operation is confined to.
+        OutsideRoot => "outside the permitted directory",
+        /// The path or a component is too long.
+        NameTooLong => "name too long",
+        /// The directory has entries.
+        DirectoryNotEmpty => "directory not empty",
+        /// Symbolic links form a loop, or links are not followed here.
+        LinkNotFollowed => "symbolic link not followed",
+        /// The file system is mounted read-only.
+        ReadOnly => "read-only file system",
+        /// The path has a NUL byte or is empty.
+        InvalidPath => "not a valid path",
+        /// Any other error of the kernel inside.
+        Other => "the operation failed inside the sandbox",
+    }
+);
+
+words!(
+    /// Why a program did not start.
+    ExecProblem {
+        /// No file of that name, in PATH or at the path.
+        ProgramNotFound => "program not found",
+        /// It is there and cannot be executed.
+        NotExecutable => "not executable",
+        /// The working directory does not exist or is no directory.
+        BadWorkingDirectory => "working directory not usable",
+        /// The image has no such user or group.
+        UnknownUser => "no such user in the image",
+        /// Arguments and environment exceed what the kernel takes.
+        ArgumentsTooLong => "arguments too long",
+        /// The sandbox's process limit is reached.
+        TooManyProcesses => "process limit of the sandbox reached",
+        /// The sandbox's memory limit is reached.
+        OutOfMemory => "out of memory in the sandbox",
+        /// The image lacks the interpreter for this language.
+        NoInterpreter => "the image has no interpreter for this language",
+        /// Any other error of the kernel inside.
+        Other => "could not be started",
+    }
+);

@@ -1,0 +1,61 @@
+//! Nouns of images: what a sandbox's root file system is made from.
+
+use std::collections::BTreeMap;
+
+use crate::{Digest, Timestamp};
+
+/// An image in the content store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Digest of its manifest (of its content, for images without one).
+    pub digest: Digest,
+    /// Names that point at it, such as `debian:bookworm`.
+    pub names: Vec<String>,
+    /// What its maker configured.
+    pub config: ImageConfig,
+    /// Bytes of the unpacked file system; 0 where that is not counted, as for `host`.
+    pub bytes: u64,
+    /// When it came here.
+    pub created_at: Timestamp,
+    /// Part of the server: cannot be removed.
+    pub built_in: bool,
+}
+
+/// The parts of an OCI image configuration that matter here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageConfig {
+    /// Environment, in the image's order.
+    pub env: Vec<(String, String)>,
+    /// Working directory; `None` means `/`.
+    pub working_dir: Option<String>,
+    /// `name`, `uid`, `name:group` or `uid:gid`; `None` means root.
+    pub user: Option<String>,
+    /// Recorded; a sandbox does not run it.
+    pub entrypoint: Vec<String>,
+    /// Recorded; a sandbox does not run it.
+    pub command: Vec<String>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What an import reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageSource {
+    /// Find out by looking.
+    Detect,
+    /// The output of `docker save`.
+    DockerArchive,
+    /// A tar of an OCI image layout.
+    OciArchive,
+    /// A tar of a root file system.
+    RootfsTar,
+}
+
+/// How far an import has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImportProgress {
+    /// Bytes of the source that were read.
+    pub bytes_read: u64,
+    /// File system entries that were written.
+    pub entries: u64,
+}

@@ -1,0 +1,110 @@
+//! Every bound that a stranger could otherwise push, with its unit and its why.
+
+use std::time::Duration;
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// Longest path, in bytes: Linux's `PATH_MAX` less its NUL.
+pub const PATH_MAX_BYTES: usize = 4095;
+
+/// Longest name of a sandbox, in characters. Long enough for any label, short enough for a table.
+pub const NAME_MAX_CHARS: usize = 256;
+
+/// Most labels of a sandbox, and the longest key and value in bytes: what Kubernetes users expect, with room.
+pub const LABELS_MAX: usize = 64;
+/// Longest label key or value, in bytes.
+pub const LABEL_MAX_BYTES: usize = 512;
+
+/// Most environment variables of a sandbox or an exec.
+pub const ENV_MAX: usize = 1024;
+/// Arguments and environment of an exec together, in bytes. Linux allows a quarter of the stack limit (2 MiB of 8); one
+/// string is at most 128 KiB there.
+pub const EXEC_ARGS_MAX_BYTES: usize = 1024 * 1024;
+/// Longest single argument, in bytes: Linux's `MAX_ARG_STRLEN` less its NUL.
+pub const EXEC_ARG_MAX_BYTES: usize = 128 * 1024 - 1;
+
+/// Smallest memory limit: below this, an interpreter does not start.
+pub const MEMORY_MIN_BYTES: u64 = 16 * MIB;
+/// Largest memory limit, the top tier of the OpenAI API.
+pub const MEMORY_MAX_BYTES: u64 = 64 * GIB;
+/// Default memory limit, the lowest tier of the OpenAI API.
+pub const MEMORY_DEFAULT_BYTES: u64 = GIB;
+
+/// Smallest CPU limit: a twentieth of a core.
+pub const CPU_MIN_MILLIS: u64 = 50;
+/// Largest CPU limit.
+pub const CPU_MAX_MILLIS: u64 = 256_000;
+/// Default CPU limit: one core, so that two busy sandboxes leave a small host responsive.
+pub const CPU_DEFAULT_MILLIS: u32 = 1000;
+
+/// Fewest processes: the guest's own threads and a shell pipeline.
+pub const PIDS_MIN: u64 = 16;
+/// Most processes.
+pub const PIDS_MAX: u64 = 32_768;
+/// Default process limit: a build with parallel jobs fits, a fork bomb does not hurt.
+pub const PIDS_DEFAULT: u32 = 1024;
+
+/// Smallest disk: a file system's own metadata and a little.
+pub const DISK_MIN_BYTES: u64 = 16 * MIB;
+/// Largest disk.
+pub const DISK_MAX_BYTES: u64 = 1024 * GIB;
+/// Default disk.
+pub const DISK_DEFAULT_BYTES: u64 = 10 * GIB;
+
+/// Output of one exec that is held in memory for a single answer; a stream has no such bound.
+pub const EXEC_OUTPUT_MAX_BYTES: u64 = 10 * MIB;
+/// Default timeout of an exec that answers in one piece. A stream has none.
+pub const EXEC_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Longest timeout of an exec.
+pub const EXEC_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Chunks that wait between a process and its reader before the process has to wait.
+pub const EXEC_CHANNEL_CHUNKS: usize = 16;
+/// Source text of a `run`, in bytes.
+pub const RUN_CODE_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Largest uploaded file, the Files API's documented maximum.
+pub const UPLOAD_MAX_BYTES: u64 = 512 * MIB;
+/// Bytes of uploads that one account may keep, unless its tier says otherwise.
+pub const STORED_MAX_BYTES: u64 = 64 * GIB;
+/// Longest file name of an upload, in bytes: `NAME_MAX` of Linux file systems.
+pub const FILENAME_MAX_BYTES: usize = 255;
+
+/// Files that a catalogue holds; a tree with more is cut there and says so in the log.
+pub const CATALOGUE_MAX_ENTRIES: usize = 10_000;
+/// Files that one create may copy in.
+pub const SEED_FILES_MAX: usize = 500;
+/// Entries of one directory listing.
+pub const LIST_MAX_ENTRIES: usize = 10_000;
+
+/// Sandboxes of one account that exist at once, unless its tier says otherwise.
+pub const SANDBOXES_MAX: usize = 2_000;
+/// Keys of one account.
+pub const KEYS_MAX: usize = 100;
+
+/// How long metadata of an expired sandbox stays listed.
+pub const EXPIRED_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// How long a graceful stop waits between SIGTERM and SIGKILL.
+pub const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Shortest idle time that a lease may have.
+pub const IDLE_MIN: Duration = Duration::from_secs(1);
+/// Longest idle time that a lease may have: a year.
+pub const IDLE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// How stale a stored `last_active_at` may be: activity is written at most this often.
+pub const ACTIVITY_WRITE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often reconcilers look without having been woken.
+pub const RECONCILE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Events kept in the log.
+pub const EVENTS_MAX: u64 = 100_000;
+/// Events that wait for a slow reader before it is cut off.
+pub const EVENTS_BUFFER: usize = 1024;
+/// Free bytes below which no sandbox is made, so that a full disk is refused at the door.
+pub const HOST_DISK_RESERVE_BYTES: u64 = 256 * MIB;
+
+const _: () = {
+    assert!(MEMORY_MIN_BYTES <= MEMORY_DEFAULT_BYTES && MEMORY_DEFAULT_BYTES <= MEMORY_MAX_BYTES);
+    assert!(DISK_MIN_BYTES <= DISK_DEFAULT_BYTES && DISK_DEFAULT_BYTES <= DISK_MAX_BYTES);
+    assert!(EXEC_ARG_MAX_BYTES < EXEC_ARGS_MAX_BYTES);
+};

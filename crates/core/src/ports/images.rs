@@ -1,0 +1,56 @@
+//! Where root file systems come from.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::{Body, Digest, Image, ImageSource, ImportProgress, Result};
+
+/// One read-only tree on the host and where a sandbox sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lower {
+    /// Absolute path inside: `/` for the first, a directory of it for the others.
+    pub at: PathBuf,
+    /// Directory on the host. Sub-mounts of it are not taken along.
+    pub source: PathBuf,
+}
+
+/// What the root of a sandbox is made of: each lower gets a writable overlay on top.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rootfs {
+    /// In mount order; the first is `/`.
+    pub lowers: Vec<Lower>,
+}
+
+/// Where an import reports how far it is; readers see the latest value.
+pub type ProgressSender = watch::Sender<ImportProgress>;
+
+/// The content store.
+#[async_trait]
+pub trait Images: Send + Sync {
+    /// The image that `name` (a name or a digest) stands for here; `None` if there is none.
+    async fn find(&self, name: &str) -> Result<Option<Image>>;
+
+    /// Every image here, by name.
+    async fn list(&self) -> Result<Vec<Image>>;
+
+    /// The trees of an image, complete and ready to mount.
+    async fn rootfs(&self, digest: &Digest) -> Result<Rootfs>;
+
+    /// Reads an image from `body` and points `name` at it; without a name, the archive's own names are taken.
+    async fn import(
+        &self,
+        body: Body,
+        source: ImageSource,
+        name: Option<&str>,
+        progress: ProgressSender,
+    ) -> Result<Image>;
+
+    /// Fetches an image from a registry.
+    async fn pull(&self, reference: &str, progress: ProgressSender) -> Result<Image>;
+
+    /// Removes a name, and the content behind it once nothing points at it. The caller has checked that no sandbox
+    /// uses it.
+    async fn remove(&self, name: &str) -> Result<()>;
+}

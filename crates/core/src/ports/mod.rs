@@ -1,0 +1,13 @@
+//! What the services need from the outside. Adapters implement these traits; `server` wires them.
+
+mod guest;
+mod images;
+mod runtime;
+mod store;
+
+pub use guest::{Guest, Listing};
+pub use images::{Images, Lower, ProgressSender, Rootfs};
+pub use runtime::{
+    Adopted, ByteStream, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, Usage,
+};
+pub use store::{BlobStat, Blobs, Store};

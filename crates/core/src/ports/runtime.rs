@@ -1,0 +1,119 @@
+//! What makes sandboxes: the built-in namespaces runtime, a stronger tier, or a cluster.
+
+use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::ports::Rootfs;
+use crate::{EgressPolicy, Resources, Result, SandboxId};
+
+/// Bytes to and from a guest.
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
+
+/// An open connection to a guest.
+pub type GuestStream = Box<dyn ByteStream>;
+
+/// What a runtime can do; a verb that it lacks is refused before it is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuntimeCapabilities {
+    /// Its name, such as `namespaces`.
+    pub name: &'static str,
+    /// It can freeze and thaw.
+    pub pause: bool,
+    /// It keeps a disk across stop and start.
+    pub keeps_disk: bool,
+    /// It enforces network policies other than [`EgressPolicy::Disabled`].
+    pub egress: bool,
+}
+
+/// Everything that a runtime needs to make a sandbox. It stays the same for the sandbox's life.
+#[derive(Debug, Clone)]
+pub struct RuntimeSpec {
+    /// Names the sandbox in the runtime; every other call refers to it.
+    pub id: SandboxId,
+    /// What its root is made of.
+    pub rootfs: Rootfs,
+    /// Bounds.
+    pub resources: Resources,
+    /// Host name inside.
+    pub hostname: String,
+    /// What it may reach.
+    pub network: EgressPolicy,
+}
+
+/// One run of a sandbox, from a start to its death.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instance {
+    /// Process id of the guest on the host, or 0 where there is none to speak of.
+    pub pid: u32,
+}
+
+/// A sandbox that the runtime found on the host when it came up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adopted {
+    /// Which.
+    pub id: SandboxId,
+    /// Its guest lives.
+    pub alive: bool,
+    /// It is frozen.
+    pub paused: bool,
+}
+
+/// What a sandbox uses now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Memory in use.
+    pub memory_bytes: u64,
+    /// Highest memory use so far; 0 if the kernel does not tell.
+    pub memory_peak_bytes: u64,
+    /// CPU time so far.
+    pub cpu_micros: u64,
+    /// Processes and threads.
+    pub pids: u64,
+    /// Processes that were killed for want of memory.
+    pub oom_kills: u64,
+    /// Bytes of the host's disk that the sandbox's disk takes.
+    pub disk_bytes: u64,
+}
+
+/// Makes, guards and ends sandboxes.
+///
+/// Every method may be called again after a failure or a restart of the server, and may be called for a sandbox that
+/// another call is busy with; the runtime orders them. Nothing half-made stays behind a failure.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// What this runtime can do.
+    fn capabilities(&self) -> RuntimeCapabilities;
+
+    /// Looks at the host once, before anything else is asked: which sandboxes are there, alive or not.
+    /// Things of ours that belong to none of them are removed.
+    async fn adopt(&self) -> Result<Vec<Adopted>>;
+
+    /// Sets aside what the sandbox needs for its life: its disk and its id range. Starts nothing.
+    async fn create(&self, spec: &RuntimeSpec) -> Result<()>;
+
+    /// Starts the guest of a created sandbox and returns when it accepts connections.
+    async fn start(&self, spec: &RuntimeSpec) -> Result<Instance>;
+
+    /// Ends every process: politely first if `grace` is not zero, and by force after it. Keeps the disk.
+    async fn stop(&self, id: SandboxId, grace: std::time::Duration) -> Result<()>;
+
+    /// Freezes every process.
+    async fn pause(&self, id: SandboxId) -> Result<()>;
+
+    /// Thaws every process.
+    async fn resume(&self, id: SandboxId) -> Result<()>;
+
+    /// Ends what runs and removes every trace. Succeeds if there is none.
+    async fn delete(&self, id: SandboxId) -> Result<()>;
+
+    /// Returns when the guest of `id` is dead; at once if there is none.
+    async fn wait(&self, id: SandboxId) -> Result<()>;
+
+    /// A new connection to the guest.
+    async fn connect(&self, id: SandboxId) -> Result<GuestStream>;
+
+    /// What the sandbox uses now.
+    async fn usage(&self, id: SandboxId) -> Result<Usage>;
+}

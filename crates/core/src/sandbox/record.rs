@@ -1,0 +1,92 @@
+//! The record of a sandbox: what the store keeps and every dialect renders.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::{AccountId, Digest, EgressPolicy, LeasePolicy, Resources, SandboxId, State, Timestamp};
+
+/// A sandbox as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sandbox {
+    /// Its id.
+    pub id: SandboxId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// A name for people; never empty, not unique.
+    pub name: String,
+    /// The image's name, as resolved at creation.
+    pub image: String,
+    /// The image's digest, which the name pointed at then.
+    pub image_digest: Digest,
+    /// Bounds.
+    pub resources: Resources,
+    /// Variables of every exec, on top of the image's.
+    pub env: BTreeMap<String, String>,
+    /// Working directory of every exec; `None` for the image's.
+    pub cwd: Option<String>,
+    /// User of every exec; `None` for the image's.
+    pub user: Option<String>,
+    /// Network policy; `None` if the maker named none, which means [`EgressPolicy::Disabled`].
+    pub network: Option<EgressPolicy>,
+    /// The maker's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Time limits.
+    pub lease: LeasePolicy,
+    /// Where it is in its life.
+    pub state: State,
+    /// Why it is in this state, if there is more to say.
+    pub reason: Option<Reason>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it was last used.
+    pub last_active_at: Timestamp,
+    /// When it entered its state.
+    pub state_since: Timestamp,
+    /// Position in creation order; breaks ties of `created_at`. Zero until the store has numbered it.
+    pub sequence: u64,
+}
+
+/// Why a sandbox is in its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// Somebody asked.
+    Requested,
+    /// Nobody used it for its idle time.
+    Idle,
+    /// Its longest life is over.
+    EndOfLife,
+    /// Its PID 1 ended by itself or was killed.
+    GuestDied,
+    /// It was not there when the server came back, after a reboot for instance.
+    LostWithHost,
+    /// It could not be started; the text says what to do.
+    StartFailed(String),
+}
+
+impl Reason {
+    /// A word for programs.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Idle => "idle",
+            Self::EndOfLife => "end_of_life",
+            Self::GuestDied => "guest_died",
+            Self::LostWithHost => "lost_with_host",
+            Self::StartFailed(_) => "start_failed",
+        }
+    }
+}
+
+/// A sentence for people.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requested => f.write_str("requested"),
+            Self::Idle => f.write_str("not used for its idle time"),
+            Self::EndOfLife => f.write_str("its longest life is over"),
+            Self::GuestDied => f.write_str("its first process ended"),
+            Self::LostWithHost => f.write_str("not there any more when the server came back"),
+            Self::StartFailed(why) => write!(f, "could not be started: {why}"),
+        }
+    }
+}

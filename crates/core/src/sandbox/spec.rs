@@ -1,0 +1,134 @@
+//! What a caller asks for when making a sandbox.
+
+use std::collections::BTreeMap;
+
+use crate::{EgressPolicy, Error, FilePath, LeasePolicy, Resources, Result, UploadId, limits};
+
+/// A wanted sandbox. Unset fields take the image's or the server's defaults.
+#[derive(Debug, Clone, Default)]
+pub struct SandboxSpec {
+    /// A name; `None` for one made from the id.
+    pub name: Option<String>,
+    /// An image name or digest; `None` for the server's default image.
+    pub image: Option<String>,
+    /// Bounds.
+    pub resources: Resources,
+    /// Variables of every exec.
+    pub env: BTreeMap<String, String>,
+    /// Working directory of every exec; made if it is missing.
+    pub cwd: Option<FilePath>,
+    /// User of every exec.
+    pub user: Option<String>,
+    /// Network policy.
+    pub network: Option<EgressPolicy>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Time limits.
+    pub lease: LeasePolicy,
+    /// Uploaded files to copy in; the sandbox is made with all of them or not at all.
+    pub files: Vec<SeedFile>,
+}
+
+/// An uploaded file and where its copy goes.
+#[derive(Debug, Clone)]
+pub struct SeedFile {
+    /// The upload.
+    pub upload: UploadId,
+    /// Path of the copy.
+    pub path: FilePath,
+}
+
+impl SandboxSpec {
+    /// Checks everything that can be checked without the image.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the first offending field.
+    pub fn check(&self) -> Result<()> {
+        if let Some(name) = &self.name {
+            check_name(name)?;
+        }
+        self.resources.check()?;
+        self.lease.check()?;
+        check_env(&self.env)?;
+        check_user(self.user.as_deref())?;
+        check_labels(&self.labels)?;
+        if self.files.len() > limits::SEED_FILES_MAX {
+            return Err(Error::invalid("files", format!("more than {}", limits::SEED_FILES_MAX)));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses an empty name, one of over [`limits::NAME_MAX_CHARS`] characters, and control characters.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if name.trim().is_empty() {
+        return Err(Error::invalid("name", "is empty"));
+    }
+    if name.chars().count() > limits::NAME_MAX_CHARS {
+        return Err(Error::invalid("name", format!("is longer than {} characters", limits::NAME_MAX_CHARS)));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(Error::invalid("name", "has a control character"));
+    }
+    Ok(())
+}
+
+/// Refuses what `execve` could not carry: an empty name, `=` in a name, NUL anywhere, too many.
+pub(crate) fn check_env(env: &BTreeMap<String, String>) -> Result<()> {
+    if env.len() > limits::ENV_MAX {
+        return Err(Error::invalid("env", format!("more than {} variables", limits::ENV_MAX)));
+    }
+    for (name, value) in env {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Err(Error::invalid("env", format!("'{}' is not a variable name", name.escape_debug())));
+        }
+        if value.contains('\0') {
+            return Err(Error::invalid("env", format!("the value of '{name}' has a NUL byte")));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a user that no image could have.
+pub(crate) fn check_user(user: Option<&str>) -> Result<()> {
+    match user {
+        Some(user) if user.is_empty() || user.len() > 128 || user.chars().any(char::is_control) => {
+            Err(Error::invalid("user", "is not a user name or id"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
+    if labels.len() > limits::LABELS_MAX {
+        return Err(Error::invalid("labels", format!("more than {}", limits::LABELS_MAX)));
+    }
+    for (key, value) in labels {
+        if key.is_empty() || key.len() > limits::LABEL_MAX_BYTES || value.len() > limits::LABEL_MAX_BYTES {
+            let reason = format!("a key or value is empty or longer than {} bytes", limits::LABEL_MAX_BYTES);
+            return Err(Error::invalid("labels", reason));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_break_a_table_or_a_log_are_refused() {
+        let long = "x".repeat(limits::NAME_MAX_CHARS + 1);
+        for (name, reason) in [
+            ("", "is empty"),
+            (" ", "is empty"),
+            ("a\nb", "has a control character"),
+            ("a\0b", "has a control character"),
+            (long.as_str(), "is longer than 256 characters"),
+        ] {
+            let error = check_name(name).map_err(|error| error.to_string());
+            assert_eq!(error, Err(format!("name: {reason}")), "{name:?}");
+        }
+        assert_eq!(check_name("..").map_err(|error| error.to_string()), Ok(()));
+    }
+}
