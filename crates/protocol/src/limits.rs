@@ -1,0 +1,39 @@
+//! Bounds of the wire format. Both sides check them, the receiver before it allocates.
+
+/// Largest payload of a frame that carries file or stream bytes, in bytes.
+///
+/// The size of a default pipe: one `read` of a full pipe fills one frame.
+pub const DATA_MAX: usize = 64 * 1024;
+
+/// Largest payload of any control frame but a request, in bytes.
+pub const CONTROL_MAX: usize = 64 * 1024;
+
+/// Largest request, in bytes.
+///
+/// Arguments and environment travel in it, and scripts are often one long argument. The kernel itself
+/// takes at most 128 KiB per string (`MAX_ARG_STRLEN`) and a quarter of the stack in all, usually 2 MiB.
+pub const REQUEST_MAX: usize = 1024 * 1024;
+
+/// Longest path, in bytes, without the trailing NUL (`PATH_MAX` counts it).
+pub const PATH_MAX: usize = 4095;
+
+/// Longest sentence in a [`crate::Failure`], in bytes.
+pub const FAILURE_MESSAGE_MAX: usize = 1024;
+
+/// Longest id of a background exec, in bytes.
+pub const EXEC_ID_MAX: usize = 64;
+
+/// Longest user specification (`name`, `uid`, `uid:gid`, `name:group`), in bytes.
+///
+/// Twice the 32 bytes that `useradd` allows, with room for the colon and to spare.
+pub const USER_MAX: usize = 128;
+
+/// Largest kernel signal number on Linux.
+pub const SIGNAL_MAX: u32 = 64;
+
+/// Most rows or columns that a terminal may have: the kernel's own `unsigned short`, less some absurdity.
+pub const TTY_SIDE_MAX: u16 = 4096;
+
+// An entry of a listing and a failure always fit into one control frame.
+const _: () = assert!(PATH_MAX + FAILURE_MESSAGE_MAX + 512 < CONTROL_MAX);
+const _: () = assert!(CONTROL_MAX <= REQUEST_MAX && DATA_MAX <= REQUEST_MAX);

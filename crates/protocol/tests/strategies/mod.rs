@@ -1,0 +1,166 @@
+//! Arbitrary messages for the property tests.
+
+use lazaret_protocol::guest_message::{Hello, Link, ListEnd, Skipped, Written};
+use lazaret_protocol::host_message::{Resize, Signal};
+use lazaret_protocol::*;
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::*;
+
+fn bytes() -> impl Strategy<Value = ByteString> {
+    vec(any::<u8>(), 0..64).prop_map(ByteString)
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    (bytes(), of(bytes()), of(".{0,16}")).prop_map(|(path, beneath, user)| Target { path, beneath, user })
+}
+
+fn exec() -> impl Strategy<Value = Exec> {
+    let words = (vec(bytes(), 0..5), vec(bytes(), 0..5), of(bytes()), of(".{0,16}"));
+    let tty = of((any::<u16>(), any::<u16>(), of(".{0,16}")).prop_map(|(rows, columns, term)| Tty {
+        rows,
+        columns,
+        term,
+    }));
+    let background =
+        of((bytes(), of(any::<u32>())).prop_map(|(id, retain_bytes)| Background { id, retain_bytes }));
+    let numbers = (any::<bool>(), of(any::<u64>()), of(any::<u32>()), of(any::<u64>()));
+    (words, tty, background, numbers).prop_map(
+        |(
+            (argv, env, cwd, user),
+            tty,
+            background,
+            (stdin, timeout_ms, kill_grace_ms, output_limit_bytes),
+        )| Exec {
+            argv,
+            env,
+            cwd,
+            user,
+            tty,
+            stdin,
+            timeout_ms,
+            kill_grace_ms,
+            output_limit_bytes,
+            background,
+        },
+    )
+}
+
+fn disposition() -> impl Strategy<Value = Disposition> {
+    prop_oneof![Just(Disposition::Replace), Just(Disposition::CreateNew), Just(Disposition::Append)]
+}
+
+fn body() -> impl Strategy<Value = RequestBody> {
+    prop_oneof![
+        Just(RequestBody::Hello),
+        Just(RequestBody::ListExecs),
+        exec().prop_map(|exec| RequestBody::Exec(Box::new(exec))),
+        (bytes(), any::<u64>()).prop_map(|(id, offset)| RequestBody::Attach(Attach { id, offset })),
+        (bytes(), any::<u32>()).prop_map(|(id, signal)| RequestBody::SignalExec(SignalExec { id, signal })),
+        bytes().prop_map(|id| RequestBody::RemoveExec(RemoveExec { id })),
+        (target(), any::<bool>()).prop_map(|(target, follow)| RequestBody::Stat(Stat { target, follow })),
+        (target(), any::<u32>()).prop_map(|(target, limit)| RequestBody::List(List { target, limit })),
+        (target(), any::<u32>()).prop_map(|(target, limit)| RequestBody::Walk(Walk { target, limit })),
+        (target(), any::<u64>(), of(any::<u64>()))
+            .prop_map(|(target, offset, len)| RequestBody::Read(Read { target, offset, len })),
+        (target(), disposition(), of(any::<u32>()), any::<bool>()).prop_map(
+            |(target, disposition, mode, parents)| RequestBody::Write(Write {
+                target,
+                disposition,
+                mode,
+                parents
+            })
+        ),
+        (target(), of(any::<u32>()), any::<bool>())
+            .prop_map(|(target, mode, parents)| RequestBody::Mkdir(Mkdir { target, mode, parents })),
+        (target(), bytes(), any::<bool>()).prop_map(|(target, to, replace)| RequestBody::Rename(Rename {
+            target,
+            to,
+            replace
+        })),
+        (target(), any::<bool>())
+            .prop_map(|(target, recursive)| RequestBody::Remove(Remove { target, recursive })),
+        (target(), any::<u32>()).prop_map(|(target, mode)| RequestBody::Chmod(Chmod { target, mode })),
+        (target(), ".{0,16}").prop_map(|(target, owner)| RequestBody::Chown(Chown { target, owner })),
+        (target(), bytes())
+            .prop_map(|(target, points_to)| RequestBody::Symlink(Symlink { target, points_to })),
+        target().prop_map(|target| RequestBody::Readlink(Readlink { target })),
+    ]
+}
+
+/// Every host message that carries no borrowed bytes.
+pub(crate) fn host_message() -> impl Strategy<Value = HostMessage<'static>> {
+    prop_oneof![
+        8 => body().prop_map(|body| HostMessage::Request(Request::new(body))),
+        1 => Just(HostMessage::StdinEnd),
+        1 => Just(HostMessage::Commit),
+        1 => any::<u32>().prop_map(|number| HostMessage::Signal(Signal { number })),
+        1 => any::<(u16, u16)>().prop_map(|(rows, columns)| HostMessage::Resize(Resize { rows, columns })),
+    ]
+}
+
+fn exited() -> impl Strategy<Value = Exited> {
+    let status =
+        prop_oneof![any::<u8>().prop_map(ExitStatus::Code), any::<u8>().prop_map(ExitStatus::Signal)];
+    (status, any::<bool>(), any::<bool>(), any::<u64>()).prop_map(
+        |(status, timed_out, truncated, duration_us)| Exited { status, timed_out, truncated, duration_us },
+    )
+}
+
+fn metadata() -> impl Strategy<Value = Metadata> {
+    let kind = prop_oneof![
+        Just(FileKind::File),
+        Just(FileKind::Directory),
+        Just(FileKind::Symlink),
+        Just(FileKind::Fifo),
+        Just(FileKind::Socket),
+        Just(FileKind::Device)
+    ];
+    (kind, any::<(u64, u32, u32, u32, i64, u32, u64)>()).prop_map(
+        |(kind, (size, mode, uid, gid, mtime_s, mtime_ns, inode))| Metadata {
+            kind,
+            size,
+            mode,
+            uid,
+            gid,
+            mtime_s,
+            mtime_ns,
+            inode,
+        },
+    )
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    (proptest::sample::select(ErrorKind::ALL), of(any::<i32>()), ".{0,40}", of(bytes()))
+        .prop_map(|(kind, errno, message, path)| Failure { kind, errno, message, path })
+}
+
+/// Every guest message that carries no borrowed bytes.
+pub(crate) fn guest_message() -> impl Strategy<Value = GuestMessage<'static>> {
+    let entry = (bytes(), metadata()).prop_map(|(path, metadata)| Entry { path, metadata });
+    let state = (bytes(), any::<(u32, u64, u64)>(), of(exited())).prop_map(
+        |(id, (pid, oldest_offset, end_offset), exited)| ExecState {
+            id,
+            pid,
+            oldest_offset,
+            end_offset,
+            exited,
+        },
+    );
+    prop_oneof![
+        failure().prop_map(GuestMessage::Failure),
+        Just(GuestMessage::Done),
+        any::<(u32, u32)>()
+            .prop_map(|(version, oldest_host)| GuestMessage::Hello(Hello { version, oldest_host })),
+        any::<u32>().prop_map(|pid| GuestMessage::Started(Started { pid })),
+        exited().prop_map(GuestMessage::Exited),
+        any::<u64>().prop_map(|offset| GuestMessage::Attached(Attached { offset })),
+        any::<u64>().prop_map(|offset| GuestMessage::Skipped(Skipped { offset })),
+        state.prop_map(GuestMessage::ExecState),
+        metadata().prop_map(GuestMessage::Metadata),
+        vec(entry, 0..6).prop_map(GuestMessage::Entries),
+        any::<bool>().prop_map(|truncated| GuestMessage::ListEnd(ListEnd { truncated })),
+        any::<u64>().prop_map(|bytes| GuestMessage::Written(Written { bytes })),
+        bytes().prop_map(|points_to| GuestMessage::Link(Link { points_to })),
+    ]
+}
