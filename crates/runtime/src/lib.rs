@@ -1,1 +1,4 @@
 //! The Runtime port: namespaces, mounts, cgroups, seccomp; host unsafe lives in its sys module.
+pub mod capabilities;
+pub mod seccomp;
+mod sys;
