@@ -1,2 +1,49 @@
-//! Build chores.
-fn main() {}
+//! Build chores, run as `cargo xtask <command>`.
+//!
+//! | Command | What it does |
+//! | --- | --- |
+//! | `check` | everything a machine can judge without running the product: format, lints, docs, bans, house rules |
+//! | `test` | every test there is, after installing what the tests need |
+//!
+//! Each command prints the steps it takes and exits non-zero when one of them fails. No step waits for ever, and none
+//! reads standard input, so that continuous integration runs exactly what a person runs.
+
+#![forbid(unsafe_code)]
+
+mod check;
+mod step;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Build chores of Lazaret", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check format, lints, documentation, banned dependencies and house rules; runs no test
+    Check(check::Options),
+    /// Run all tests, the client suites included, installing what they need
+    Test(test::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Check(options) => check::run(&options),
+        Command::Test(options) => test::run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

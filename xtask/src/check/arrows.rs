@@ -1,0 +1,129 @@
+//! The arrows between our crates: which may depend on which, and what `core` must never see.
+//!
+//! ```text
+//!   cli ──HTTP──▶ server ──▶ api ──▶ core ◀── store · images · runtime ──▶ protocol ◀── guest
+//! ```
+//!
+//! A new arrow is a change of the architecture: it is made here, in ARCHITECTURE.md and in the commit message.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::workspace;
+
+/// Each crate with those of our crates that it may depend on, tests included.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("lazaret-core", &[]),
+    ("lazaret-protocol", &[]),
+    ("lazaret-guest", &["lazaret-protocol"]),
+    ("lazaret-store", &["lazaret-core"]),
+    ("lazaret-images", &["lazaret-core"]),
+    ("lazaret-runtime", &["lazaret-core", "lazaret-protocol"]),
+    ("lazaret-api", &["lazaret-core"]),
+    ("lazaret-cli", &["lazaret-core"]),
+    (
+        "lazaret-server",
+        &["lazaret-api", "lazaret-cli", "lazaret-core", "lazaret-images", "lazaret-runtime", "lazaret-store"],
+    ),
+    ("lazaret-tests", &[]),
+    ("xtask", &["lazaret-tests"]),
+];
+
+/// Libraries that would bring a wire format, SQL, HTTP or system calls into the core.
+const BANNED_IN_CORE: &[&str] =
+    &["axum", "http", "hyper", "libc", "rusqlite", "rustix", "serde", "serde_json", "utoipa"];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// `None` for an ordinary dependency, else `dev` or `build`.
+    kind: Option<String>,
+    /// Set for crates of this workspace only.
+    path: Option<String>,
+}
+
+pub(super) fn run() -> Result<()> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--locked", "--no-deps", "--format-version", "1"])
+        .current_dir(workspace::root())
+        .output()
+        .context("run cargo metadata")?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let metadata: Metadata =
+        serde_json::from_slice(&output.stdout).context("read the answer of cargo metadata")?;
+    let wrong = judge(&metadata.packages);
+    if !wrong.is_empty() {
+        bail!("{}", wrong.join("\n"));
+    }
+    Ok(())
+}
+
+/// What is wrong with the arrows, a line each.
+fn judge(packages: &[Package]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for package in packages {
+        let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == package.name) else {
+            wrong.push(format!("crate {} has no line in xtask/src/check/arrows.rs", package.name));
+            continue;
+        };
+        for dependency in &package.dependencies {
+            let ours = dependency.path.is_some() && dependency.name != package.name;
+            if ours && !allowed.contains(&dependency.name.as_str()) {
+                wrong.push(format!("{} must not depend on {}", package.name, dependency.name));
+            }
+            let shipped = dependency.kind.is_none();
+            if package.name == "lazaret-core" && shipped && BANNED_IN_CORE.contains(&dependency.name.as_str())
+            {
+                wrong.push(format!("lazaret-core must not depend on {}", dependency.name));
+            }
+        }
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, dependencies: &[(&str, bool)]) -> Package {
+        let dependency = |&(name, ours): &(&str, bool)| Dependency {
+            name: name.to_owned(),
+            kind: None,
+            path: ours.then(String::new),
+        };
+        Package { name: name.to_owned(), dependencies: dependencies.iter().map(dependency).collect() }
+    }
+
+    #[test]
+    fn an_arrow_out_of_the_core_or_between_adapters_is_refused() {
+        for (from, to, ours) in [
+            ("lazaret-core", "lazaret-store", true),
+            ("lazaret-core", "serde", false),
+            ("lazaret-store", "lazaret-images", true),
+            ("lazaret-guest", "lazaret-core", true),
+        ] {
+            assert_eq!(judge(&[package(from, &[(to, ours)])]), [format!("{from} must not depend on {to}")]);
+        }
+    }
+
+    #[test]
+    fn the_drawn_arrows_and_foreign_libraries_pass_and_an_unknown_crate_does_not() {
+        let drawn = package("lazaret-api", &[("lazaret-core", true), ("serde", false)]);
+        assert_eq!(judge(&[drawn]), [""; 0]);
+        let unknown = judge(&[package("lazaret-new", &[])]);
+        assert_eq!(unknown, ["crate lazaret-new has no line in xtask/src/check/arrows.rs"]);
+    }
+}

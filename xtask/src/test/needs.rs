@@ -1,0 +1,80 @@
+//! What the tests need from the machine, and how to get it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::step;
+
+/// Longest that the package manager may take for all packages.
+const APT_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// Longest that compiling cargo-nextest may take on two cores.
+const NEXTEST_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// A Debian package and the probe that succeeds when it need not be installed.
+struct Need {
+    package: &'static str,
+    probe: (&'static str, &'static [&'static str]),
+    why: &'static str,
+}
+
+const NEEDS: &[Need] = &[
+    Need { package: "e2fsprogs", probe: ("mkfs.ext4", &["-V"]), why: "a sandbox's disk is an ext4 file" },
+    Need { package: "python3", probe: ("python3", &["-V"]), why: "client suites; Python in the host image" },
+    Need {
+        package: "python3-venv",
+        probe: ("python3", &["-c", "import ensurepip, venv"]),
+        why: "client suites",
+    },
+    Need {
+        package: "nodejs",
+        probe: ("node", &["--version"]),
+        why: "client suites; JavaScript in the host image",
+    },
+    Need { package: "npm", probe: ("npm", &["--version"]), why: "client suites" },
+];
+
+/// Installs the Debian packages that are missing.
+///
+/// # Errors
+/// If something is missing and cannot be installed here; the message is the command that would.
+pub(super) fn install_packages() -> Result<()> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !step::probe(need.probe.0, need.probe.1)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for need in &missing {
+        eprintln!("missing: {} ({})", need.package, need.why);
+    }
+    let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    if !Path::new("/usr/bin/apt-get").exists() {
+        bail!("this is not Debian: install what these packages hold: {}", packages.join(" "));
+    }
+    apt_get(&["update", "-qq"])?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(&packages);
+    apt_get(&arguments)
+}
+
+pub(crate) fn apt_get(arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    step::run(&mut command, APT_LIMIT).context("install Debian packages")
+}
+
+/// True if cargo-nextest is there, compiling it first if it is not.
+pub(super) fn have_nextest() -> Result<bool> {
+    let probe = || step::probe("cargo", &["nextest", "--version"]);
+    if probe() {
+        return Ok(true);
+    }
+    let installed =
+        step::run(Command::new("cargo").args(["install", "--locked", "cargo-nextest"]), NEXTEST_LIMIT);
+    if let Err(error) = installed {
+        eprintln!("{error:#}");
+    }
+    Ok(probe())
+}
