@@ -1,0 +1,9 @@
+//! Turning archives from strangers into a directory tree.
+//!
+//! ```text
+//! stored bytes ─▶ compression ─▶ tar (entries) ─▶ layer (rules, whiteouts) ─▶ tree (beneath one descriptor)
+//!      └ digest         └ diff id
+//! ```
+
+pub(crate) mod path;
+pub(crate) mod tree;
