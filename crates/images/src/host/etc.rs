@@ -164,7 +164,8 @@ struct Copy<'a> {
 impl Copy<'_> {
     /// Adds the directories above a listed name.
     fn parents(&mut self, name: &Path) -> Result<(), HostError> {
-        let above: Vec<&Path> = name.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
+        let above: Vec<&Path> =
+            name.ancestors().skip(1).filter(|path| !path.as_os_str().is_empty()).collect();
         for parent in above.into_iter().rev() {
             self.plan.add(self.inside(parent)?, Node::Directory { mode: 0o755, owner: 0 });
         }
@@ -174,15 +175,20 @@ impl Copy<'_> {
     fn entry(&mut self, name: PathBuf, metadata: &Metadata, depth: usize) -> Result<(), HostError> {
         self.entries += 1;
         if self.entries > ENTRIES_MAX || depth > DEPTH_MAX {
-            return Err(self.unreadable(&name, io::Error::other("too many entries for a directory of settings")));
+            return Err(
+                self.unreadable(&name, io::Error::other("too many entries for a directory of settings"))
+            );
         }
         let inside = self.inside(&name)?;
         if metadata.is_symlink() {
-            let target = fs::read_link(self.etc.join(&name)).map_err(|source| self.unreadable(&name, source))?;
+            let target =
+                fs::read_link(self.etc.join(&name)).map_err(|source| self.unreadable(&name, source))?;
             self.plan.add(inside, Node::Link(target.into_os_string().as_bytes().to_vec()));
         } else if metadata.is_dir() {
             self.plan.add(inside, Node::Directory { mode: 0o755, owner: 0 });
-            for entry in fs::read_dir(self.etc.join(&name)).map_err(|source| self.unreadable(&name, source))? {
+            for entry in
+                fs::read_dir(self.etc.join(&name)).map_err(|source| self.unreadable(&name, source))?
+            {
                 let entry = entry.map_err(|source| self.unreadable(&name, source))?;
                 let child = name.join(entry.file_name());
                 // A package may be changing the directory while it is read.

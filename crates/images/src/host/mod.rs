@@ -14,27 +14,28 @@
 //! Nothing of the host's `/home`, `/root`, `/var`, `/srv`, `/opt` or `/tmp` is read. What is read of `/etc` is
 //! listed in [`etc`], and nothing that only root can read is copied.
 
-pub(crate) mod etc;
-pub(crate) mod plan;
+mod etc;
+mod plan;
 mod skeleton;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use etc::Stamp;
 pub(crate) use plan::Plan;
 
 /// The name under which the image is always there.
 pub const HOST_IMAGE: &str = "host";
 
 /// Search path inside the `host` image, the usual one of a root login.
-const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Without a locale many programs fall back to ASCII; this one exists in every glibc since 2.35 and in Debian's
 /// before it.
-const LANG: &str = "LANG=C.UTF-8";
+const LANG: &str = "C.UTF-8";
 
 /// The environment that the `host` image's configuration gives.
-pub(crate) fn environment() -> Vec<String> {
-    vec![PATH.to_owned(), LANG.to_owned()]
+pub(crate) fn environment() -> Vec<(String, String)> {
+    vec![("PATH".to_owned(), PATH.to_owned()), ("LANG".to_owned(), LANG.to_owned())]
 }
 
 /// Why the host cannot serve as an image.
@@ -89,9 +90,8 @@ pub(crate) fn plan(root: &Path) -> Result<Plan, HostError> {
 /// # Errors
 /// [`HostError::DataInsideUsr`], or [`HostError::Read`] when a path cannot be resolved.
 pub(crate) fn refuse_data_inside_usr(root: &Path, data: &Path) -> Result<(), HostError> {
-    let real = |path: &Path| {
-        path.canonicalize().map_err(|source| HostError::Read { path: path.to_owned(), source })
-    };
+    let real =
+        |path: &Path| path.canonicalize().map_err(|source| HostError::Read { path: path.to_owned(), source });
     let (usr, data) = (real(&root.join("usr"))?, real(data)?);
     if data.starts_with(&usr) { Err(HostError::DataInsideUsr { data, usr }) } else { Ok(()) }
 }

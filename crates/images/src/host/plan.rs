@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::digest::Digest;
+use lazaret_core::Digest;
+
+use crate::hash::digest_from;
 use crate::unpack::path::EntryPath;
 use crate::unpack::tree::{Attributes, Tree, TreeError};
 
@@ -34,12 +36,6 @@ impl Plan {
         self.nodes.entry(path).or_insert(node);
     }
 
-    /// The entry of that name.
-    #[cfg(test)]
-    pub(crate) fn get(&self, path: &str) -> Option<&Node> {
-        self.nodes.get(&EntryPath::parse(path.as_bytes()).ok()?)
-    }
-
     /// Names the image by everything in it.
     pub(crate) fn digest(&self) -> Digest {
         let mut hash = Sha256::new_with_prefix(FORMAT);
@@ -65,12 +61,15 @@ impl Plan {
                 }
             }
         }
-        Digest::from(hash)
+        digest_from(hash)
     }
 
     /// Bytes of all files together.
     pub(crate) fn size_bytes(&self) -> u64 {
-        self.nodes.values().map(|node| if let Node::File(contents) = node { contents.len() as u64 } else { 0 }).sum()
+        self.nodes
+            .values()
+            .map(|node| if let Node::File(contents) = node { contents.len() as u64 } else { 0 })
+            .sum()
     }
 
     /// Writes every entry into an empty tree.

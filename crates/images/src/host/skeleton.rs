@@ -14,8 +14,26 @@ const USER_ID: u32 = 1000;
 
 /// Root's, world-readable directories. `/mnt/data` is where the OpenAI dialect keeps a container's files.
 const DIRECTORIES: &[&str] = &[
-    "/", "dev", "etc", "home", "media", "mnt", "mnt/data", "opt", "proc", "run", "run/lock", "srv", "sys", "usr",
-    "var", "var/cache", "var/lib", "var/log", "var/mail", "var/spool",
+    "/",
+    "dev",
+    "etc",
+    "home",
+    "media",
+    "mnt",
+    "mnt/data",
+    "opt",
+    "proc",
+    "run",
+    "run/lock",
+    "srv",
+    "sys",
+    "usr",
+    "var",
+    "var/cache",
+    "var/lib",
+    "var/log",
+    "var/mail",
+    "var/spool",
 ];
 
 /// Directories anybody may write to, each keeping its files to their owners.
@@ -49,10 +67,7 @@ const FILES: &[(&str, &str)] = &[
         "root:*:0:\ndaemon:*:1:\nbin:*:2:\nsys:*:3:\nadm:*:4:\ntty:*:5:\ndisk:*:6:\nmail:*:8:\nwww-data:*:33:\n\
          shadow:*:42:\nutmp:*:43:\nstaff:*:50:\nusers:*:100:\nuser:*:1000:\nnogroup:*:65534:\n",
     ),
-    (
-        "etc/hosts",
-        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n",
-    ),
+    ("etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"),
     ("etc/resolv.conf", "# Written by the runtime when the sandbox has a network.\n"),
     (
         "etc/nsswitch.conf",

@@ -5,5 +5,5 @@
 //!      └ digest         └ diff id
 //! ```
 
-pub(crate) mod path;
-pub(crate) mod tree;
+pub mod path;
+pub mod tree;

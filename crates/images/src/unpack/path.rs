@@ -140,7 +140,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(raw: &[u8], want: Result<&[u8], PathError>) {
-        assert_eq!(EntryPath::parse(raw).map(|path| path.0), want.map(<[u8]>::to_vec), "{}", raw.escape_ascii());
+        assert_eq!(
+            EntryPath::parse(raw).map(|path| path.0),
+            want.map(<[u8]>::to_vec),
+            "{}",
+            raw.escape_ascii()
+        );
     }
 
     #[test]

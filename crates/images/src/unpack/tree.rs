@@ -19,7 +19,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags,
+};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 
@@ -92,6 +94,9 @@ pub enum TreeError {
 fn call(call: &'static str) -> impl Fn(Errno) -> TreeError {
     move |errno| TreeError::Call { call, source: errno.into() }
 }
+
+/// An entry of a directory: its name and what it is.
+pub type Listed = (Vec<u8>, FileType);
 
 /// A directory tree being written.
 #[derive(Debug)]
@@ -251,11 +256,13 @@ impl Tree {
     ///
     /// # Errors
     /// See [`TreeError`].
-    pub fn list(&self, path: &EntryPath) -> Result<Option<Vec<(Vec<u8>, FileType)>>, TreeError> {
+    pub fn list(&self, path: &EntryPath) -> Result<Option<Vec<Listed>>, TreeError> {
         let directory = match self.open_directory(path) {
             Ok(directory) => directory,
             Err(TreeError::ThroughFile) => return Ok(None),
-            Err(TreeError::Call { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(TreeError::Call { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
         let mut entries = Vec::new();
@@ -391,7 +398,8 @@ fn open_at(directory: BorrowedFd<'_>, name: &[u8], flags: OFlags) -> Result<Owne
 /// Gives an open file or directory its attributes. The order matters: changing the owner clears setuid bits, and
 /// everything else changes the time.
 fn apply(file: BorrowedFd<'_>, attributes: &Attributes) -> Result<(), TreeError> {
-    rustix::fs::fchown(file, Some(owner(attributes.uid)), Some(group(attributes.gid))).map_err(call("fchown"))?;
+    rustix::fs::fchown(file, Some(owner(attributes.uid)), Some(group(attributes.gid)))
+        .map_err(call("fchown"))?;
     rustix::fs::fchmod(file, Mode::from_raw_mode(attributes.mode)).map_err(call("fchmod"))?;
     for (name, value) in &attributes.xattrs {
         rustix::fs::fsetxattr(file, &name[..], value, XattrFlags::empty()).map_err(call("fsetxattr"))?;
