@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use crate::services::InUse;
 use crate::{Error, ExecId, Result, Timestamp};
 
 /// A request to run a command inside a sandbox.
@@ -113,6 +114,20 @@ pub struct ExecSession {
     /// From the process; bounded, so a reader that does not read makes the process wait.
     /// An error is the last item. A channel that closes without [`ExecEvent::Exited`] means that the sandbox died.
     pub events: mpsc::Receiver<Result<ExecEvent>>,
+    /// Keeps the sandbox in use for as long as the session lasts.
+    pub guard: Option<InUse>,
+}
+
+impl ExecSession {
+    /// A session as an adapter of the guest makes it.
+    pub fn new(pid: u32, input: mpsc::Sender<ExecInput>, events: mpsc::Receiver<Result<ExecEvent>>) -> Self {
+        Self { pid, input, events, guard: None }
+    }
+
+    pub(crate) fn holding(mut self, guard: InUse) -> Self {
+        self.guard = Some(guard);
+        self
+    }
 }
 
 /// A finished exec with its output in memory.

@@ -33,16 +33,16 @@ pub const MEMORY_MAX_BYTES: u64 = 64 * GIB;
 pub const MEMORY_DEFAULT_BYTES: u64 = GIB;
 
 /// Smallest CPU limit: a twentieth of a core.
-pub const CPU_MIN_MILLIS: u64 = 50;
+pub const CPU_MIN_MILLIS: u32 = 50;
 /// Largest CPU limit.
-pub const CPU_MAX_MILLIS: u64 = 256_000;
+pub const CPU_MAX_MILLIS: u32 = 256_000;
 /// Default CPU limit: one core, so that two busy sandboxes leave a small host responsive.
 pub const CPU_DEFAULT_MILLIS: u32 = 1000;
 
 /// Fewest processes: the guest's own threads and a shell pipeline.
-pub const PIDS_MIN: u64 = 16;
+pub const PIDS_MIN: u32 = 16;
 /// Most processes.
-pub const PIDS_MAX: u64 = 32_768;
+pub const PIDS_MAX: u32 = 32_768;
 /// Default process limit: a build with parallel jobs fits, a fork bomb does not hurt.
 pub const PIDS_DEFAULT: u32 = 1024;
 
@@ -87,6 +87,8 @@ pub const KEYS_MAX: usize = 100;
 pub const EXPIRED_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long a graceful stop waits between SIGTERM and SIGKILL.
 pub const STOP_GRACE: Duration = Duration::from_secs(5);
+/// Longest grace that a stop may be given.
+pub const STOP_GRACE_MAX: Duration = Duration::from_secs(600);
 /// Shortest idle time that a lease may have.
 pub const IDLE_MIN: Duration = Duration::from_secs(1);
 /// Longest idle time that a lease may have: a year.

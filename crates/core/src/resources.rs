@@ -28,8 +28,13 @@ impl Resources {
             Err(Error::invalid(field, format!("must be from {low} to {high}, not {value}")))
         }
         within("memory_bytes", self.memory_bytes, limits::MEMORY_MIN_BYTES, limits::MEMORY_MAX_BYTES)?;
-        within("cpu_millis", self.cpu_millis.into(), limits::CPU_MIN_MILLIS, limits::CPU_MAX_MILLIS)?;
-        within("pids", self.pids.into(), limits::PIDS_MIN, limits::PIDS_MAX)?;
+        within(
+            "cpu_millis",
+            self.cpu_millis.into(),
+            limits::CPU_MIN_MILLIS.into(),
+            limits::CPU_MAX_MILLIS.into(),
+        )?;
+        within("pids", self.pids.into(), limits::PIDS_MIN.into(), limits::PIDS_MAX.into())?;
         within("disk_bytes", self.disk_bytes, limits::DISK_MIN_BYTES, limits::DISK_MAX_BYTES)?;
         Ok(self)
     }

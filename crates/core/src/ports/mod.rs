@@ -4,6 +4,7 @@ mod guest;
 mod images;
 mod runtime;
 mod store;
+mod transpiler;
 
 pub use guest::{Guest, Listing};
 pub use images::{Images, Lower, ProgressSender, Rootfs};
@@ -11,3 +12,4 @@ pub use runtime::{
     Adopted, ByteStream, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, Usage,
 };
 pub use store::{BlobStat, Blobs, Store};
+pub use transpiler::Transpiler;

@@ -46,6 +46,10 @@ pub trait Store: Send + Sync {
     /// Replaces the record of a sandbox.
     async fn update_sandbox(&self, sandbox: &Sandbox) -> Result<()>;
 
+    /// Sets `last_active_at` alone, since the rest of the record may be changing under its driver. Success also if
+    /// the sandbox is gone.
+    async fn touch_sandbox(&self, id: SandboxId, last_active_at: crate::Timestamp) -> Result<()>;
+
     /// Every sandbox that is not deleted, in creation order.
     async fn list_sandboxes(&self) -> Result<Vec<Sandbox>>;
 

@@ -19,3 +19,4 @@ pub use judge::{Decision, State, Verb};
 pub use lease::{IdleAction, LeasePolicy};
 pub use record::{Reason, Sandbox};
 pub use spec::{SandboxSpec, SeedFile};
+pub(crate) use spec::{check_env, check_name, check_user};

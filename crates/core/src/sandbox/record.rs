@@ -61,6 +61,8 @@ pub enum Reason {
     LostWithHost,
     /// It could not be started; the text says what to do.
     StartFailed(String),
+    /// It could not be removed whole; deleting it again may do.
+    RemoveFailed(String),
 }
 
 impl Reason {
@@ -73,6 +75,7 @@ impl Reason {
             Self::GuestDied => "guest_died",
             Self::LostWithHost => "lost_with_host",
             Self::StartFailed(_) => "start_failed",
+            Self::RemoveFailed(_) => "remove_failed",
         }
     }
 }
@@ -87,6 +90,7 @@ impl fmt::Display for Reason {
             Self::GuestDied => f.write_str("its first process ended"),
             Self::LostWithHost => f.write_str("not there any more when the server came back"),
             Self::StartFailed(why) => write!(f, "could not be started: {why}"),
+            Self::RemoveFailed(why) => write!(f, "could not be removed: {why}"),
         }
     }
 }

@@ -1,1 +1,38 @@
-//! placeholder
+//! The services: what a dialect calls. Each method takes the [`crate::Caller`] first, checks its scope, and answers in
+//! nouns. Another account's object looks like a missing one.
+//!
+//! ```text
+//!   Sandboxes ── table ── one driver task a sandbox ──▶ Runtime, Store
+//!   Execs · Files · Catalogue ── lease guard ──▶ Guest
+//!   Uploads ──▶ Blobs, Store        Accounts · Images · Events ──▶ Store, Images
+//!   reconcile ── timer or wake-up ──▶ the same drivers
+//! ```
+
+mod accounts;
+mod catalogue;
+mod context;
+mod driver;
+mod events;
+mod execs;
+mod files;
+mod images;
+mod lease;
+mod reconcile;
+mod sandboxes;
+mod settings;
+mod start;
+mod table;
+mod uploads;
+
+pub use accounts::{Accounts, NewKey};
+pub use catalogue::Catalogue;
+pub use context::Ports;
+pub use events::Events;
+pub use execs::{Execs, RunSpec};
+pub use files::Files;
+pub use images::Images;
+pub use lease::InUse;
+pub use sandboxes::{SandboxFilter, Sandboxes};
+pub use settings::{Settings, Tier};
+pub use start::Services;
+pub use uploads::{NewUpload, Uploads};

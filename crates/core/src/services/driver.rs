@@ -1,0 +1,255 @@
+//! One task a sandbox: it alone changes the sandbox's state, one verb at a time, in the order of arrival.
+//!
+//! ```text
+//!   services, reconcilers ──Command──▶ mailbox ──▶ judge ──▶ Runtime ──▶ record in memory, Store, event
+//!                                                     ▲
+//!   Runtime::wait ── the guest died ──────────────────┘
+//! ```
+//!
+//! A caller that hangs up changes nothing: the task goes on. After `Delete` the task ends and the mailbox closes, which
+//! every later sender reads as "not found".
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::context::Context;
+use super::table::Entry;
+use crate::ports::RuntimeSpec;
+use crate::{Decision, Error, EventKind, Kind, Reason, Result, Sandbox, SandboxId, State, Verb, limits};
+
+/// Verbs that may wait at one sandbox; more callers wait for a place.
+const MAILBOX_SIZE: usize = 16;
+
+/// A verb for the driver.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) verb: Verb,
+    pub(super) reason: Reason,
+    /// How long a stop waits before it uses force.
+    pub(super) grace: Duration,
+    pub(super) reply: oneshot::Sender<Result<Sandbox>>,
+}
+
+pub(super) fn mailbox() -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
+    mpsc::channel(MAILBOX_SIZE)
+}
+
+/// Sends a verb to the driver of `entry` and waits until it is done.
+pub(super) async fn request(entry: &Entry, verb: Verb, reason: Reason, grace: Duration) -> Result<Sandbox> {
+    let gone = || Error::not_found(Kind::Sandbox, entry.id);
+    let (reply, answer) = oneshot::channel();
+    entry.mailbox.send(Command { verb, reason, grace, reply }).await.map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())?
+}
+
+/// Starts the driver of a sandbox that is in the table.
+pub(super) fn spawn(context: Arc<Context>, entry: Arc<Entry>, mailbox: mpsc::Receiver<Command>) {
+    tokio::spawn(Driver { context, entry }.run(mailbox));
+}
+
+struct Driver {
+    context: Arc<Context>,
+    entry: Arc<Entry>,
+}
+
+type Death = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+impl Driver {
+    async fn run(self, mut mailbox: mpsc::Receiver<Command>) {
+        let mut death = self.watch();
+        loop {
+            tokio::select! {
+                command = mailbox.recv() => {
+                    let Some(Command { verb, reason, grace, reply }) = command else { return };
+                    let before = self.entry.record().state;
+                    let result = self.apply(verb, reason, grace).await;
+                    let after = self.entry.record().state;
+                    if before.is_live() != after.is_live() {
+                        death = self.watch();
+                    }
+                    // The caller may have hung up; the verb is done all the same.
+                    let _ = reply.send(result);
+                    if after == State::Deleted {
+                        return;
+                    }
+                }
+                ended = &mut death => {
+                    if let Err(error) = ended {
+                        tracing::warn!(sandbox.id = %self.entry.id, error = &error as &dyn std::error::Error,
+                            "the runtime could not watch the guest");
+                    }
+                    self.guest_died().await;
+                    death = self.watch();
+                }
+            }
+        }
+    }
+
+    /// Resolves when the guest of a live sandbox dies; never for one that has none.
+    fn watch(&self) -> Death {
+        if !self.entry.record().state.is_live() {
+            return Box::pin(std::future::pending());
+        }
+        let runtime = Arc::clone(&self.context.ports.runtime);
+        let id = self.entry.id;
+        Box::pin(async move { runtime.wait(id).await })
+    }
+
+    async fn apply(&self, verb: Verb, reason: Reason, grace: Duration) -> Result<Sandbox> {
+        let record = self.entry.record();
+        match record.state.judge(verb) {
+            Decision::AlreadyThere => return Ok(self.entry.snapshot()),
+            Decision::Refuse => {
+                return Err(Error::Refused { kind: Kind::Sandbox, state: record.state, verb });
+            }
+            Decision::Go(_) => {}
+        }
+        match verb {
+            Verb::Use => {}
+            Verb::Start => self.start(&record).await?,
+            Verb::Stop => self.stop(reason, grace).await?,
+            Verb::Pause => {
+                self.context.ports.runtime.pause(self.entry.id).await?;
+                self.enter(State::Paused, Some(reason)).await?;
+            }
+            Verb::Resume => {
+                self.context.ports.runtime.resume(self.entry.id).await?;
+                self.entry.activity.touch(&*self.context.ports.clock);
+                self.enter(State::Running, None).await?;
+            }
+            Verb::Expire => {
+                self.remove_from_host(&record).await?;
+                *self.entry.catalogue.lock().await = None;
+                self.enter(State::Expired, Some(reason)).await?;
+            }
+            Verb::Delete => self.delete(&record, reason).await?,
+        }
+        Ok(self.entry.snapshot())
+    }
+
+    async fn start(&self, record: &Sandbox) -> Result<()> {
+        let spec = runtime_spec(&self.context, record).await?;
+        match self.context.ports.runtime.start(&spec).await {
+            Ok(_) => {
+                self.entry.activity.touch(&*self.context.ports.clock);
+                self.enter(State::Running, None).await
+            }
+            Err(error) => {
+                self.enter(State::Error, Some(Reason::StartFailed(error.to_string()))).await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn stop(&self, reason: Reason, grace: Duration) -> Result<()> {
+        if self.entry.record().state.is_live() {
+            self.enter(State::Stopping, Some(reason.clone())).await?;
+            // A frozen process cannot answer SIGTERM.
+            self.context.ports.runtime.stop(self.entry.id, grace).await?;
+        }
+        self.enter(State::Stopped, Some(reason)).await
+    }
+
+    /// The id becomes unusable first; then everything goes. A failure leaves a record that can be deleted again.
+    async fn delete(&self, record: &Sandbox, reason: Reason) -> Result<()> {
+        let mut gone = record.clone();
+        gone.state = State::Deleted;
+        self.entry.replace(gone);
+        let removed = async {
+            self.remove_from_host(record).await?;
+            self.context.ports.store.delete_sandbox(self.entry.id).await
+        };
+        if let Err(error) = removed.await {
+            self.entry.replace(record.clone());
+            self.enter(State::Error, Some(Reason::RemoveFailed(error.to_string()))).await?;
+            return Err(error);
+        }
+        self.context.table.remove(self.entry.id);
+        let kind = EventKind::StateChanged { state: State::Deleted, reason: Some(reason) };
+        self.context.events.publish(&self.context, self.entry.account, Some(self.entry.id), kind).await;
+        Ok(())
+    }
+
+    async fn remove_from_host(&self, record: &Sandbox) -> Result<()> {
+        if record.state == State::Expired {
+            return Ok(());
+        }
+        self.context.ports.runtime.delete(self.entry.id).await
+    }
+
+    async fn guest_died(&self) {
+        let record = self.entry.record();
+        if !record.state.is_live() {
+            return;
+        }
+        // What is left of it on the host: nothing that runs, but mounts and cgroups want to go.
+        if let Err(error) = self.context.ports.runtime.stop(self.entry.id, Duration::ZERO).await {
+            tracing::error!(sandbox.id = %self.entry.id, error = &error as &dyn std::error::Error,
+                "the remains of a dead sandbox could not be removed");
+        }
+        if let Err(error) = self.enter(State::Stopped, Some(Reason::GuestDied)).await {
+            tracing::error!(sandbox.id = %self.entry.id, error = &error as &dyn std::error::Error,
+                "the end of a sandbox could not be recorded");
+        }
+    }
+
+    async fn enter(&self, state: State, reason: Option<Reason>) -> Result<()> {
+        let mut record = self.entry.snapshot();
+        record.state = state;
+        record.reason.clone_from(&reason);
+        record.state_since = self.context.now();
+        // Memory first: it is what every request reads, and what the host is now like.
+        self.entry.replace(record.clone());
+        self.context.ports.store.update_sandbox(&record).await?;
+        let kind = EventKind::StateChanged { state, reason };
+        self.context.events.publish(&self.context, self.entry.account, Some(self.entry.id), kind).await;
+        Ok(())
+    }
+}
+
+/// What the runtime is told about a sandbox.
+pub(super) async fn runtime_spec(context: &Context, record: &Sandbox) -> Result<RuntimeSpec> {
+    let rootfs = context.ports.images.rootfs(&record.image_digest).await?;
+    Ok(RuntimeSpec {
+        id: record.id,
+        rootfs,
+        resources: record.resources,
+        hostname: hostname(&record.name, record.id),
+        network: record.network.clone().unwrap_or_else(|| context.settings.default_network.clone()),
+    })
+}
+
+/// A host name from a sandbox's name: letters, digits and hyphens, at most 63 (RFC 1123); the id where nothing is left.
+fn hostname(name: &str, id: SandboxId) -> String {
+    let kept: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .take(63)
+        .collect();
+    let trimmed = kept.trim_matches('-');
+    if trimmed.is_empty() { id.to_string() } else { trimmed.to_owned() }
+}
+
+/// The default time between SIGTERM and SIGKILL.
+pub(super) const DEFAULT_GRACE: Duration = limits::STOP_GRACE;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_makes_a_valid_host_name() {
+        let id = SandboxId::from_bytes([7; 16]);
+        for (name, want) in [
+            ("Report 7", "report-7"),
+            ("été", "t"),
+            ("--", id.to_string().as_str()),
+            ("x".repeat(80).as_str(), "x".repeat(63).as_str()),
+        ] {
+            assert_eq!(hostname(name, id), want);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Running commands and snippets.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::context::Context;
+use super::sandboxes::use_sandbox;
+use super::table::Entry;
+use crate::sandbox::{check_env, check_user};
+use crate::{
+    BackgroundExec, Caller, Error, ExecEvent, ExecId, ExecInput, ExecProblem, ExecResult, ExecSession,
+    ExecSpec, Language, Result, SandboxId, Scope, Stdin, WriteOptions, body_from_bytes, limits,
+};
+
+/// What `PATH` is where neither image, sandbox nor exec sets it: the default of Debian and of container engines.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A snippet to run.
+#[derive(Debug, Clone)]
+pub struct RunSpec {
+    /// Its language.
+    pub language: Language,
+    /// Its source text.
+    pub code: String,
+    /// Arguments for it.
+    pub args: Vec<String>,
+    /// As in [`ExecSpec::cwd`].
+    pub cwd: Option<String>,
+    /// As in [`ExecSpec::env`].
+    pub env: BTreeMap<String, String>,
+    /// As in [`ExecSpec::timeout`].
+    pub timeout: Option<Duration>,
+}
+
+/// Execs in sandboxes of the caller's account.
+#[derive(Clone)]
+pub struct Execs {
+    pub(super) context: Arc<Context>,
+}
+
+impl Execs {
+    /// Starts a process; dropping the session kills it. The sandbox is in use until then.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Refused`] if the sandbox does not run; [`Error::Invalid`] for a field that no
+    /// kernel could take; [`Error::Exec`] if the program cannot be started.
+    pub async fn start(&self, caller: &Caller, id: SandboxId, spec: ExecSpec) -> Result<ExecSession> {
+        caller.need(Scope::SandboxesWrite)?;
+        check(&spec)?;
+        let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
+        let session = self.context.ports.guest.exec(id, &complete(&entry, spec)).await?;
+        Ok(session.holding(guard))
+    }
+
+    /// Runs a process to its end with `stdin` as its input; output beyond the limit is dropped.
+    ///
+    /// # Errors
+    /// As [`Execs::start`]; [`Error::Unavailable`] if the sandbox dies meanwhile.
+    pub async fn run(
+        &self,
+        caller: &Caller,
+        id: SandboxId,
+        mut spec: ExecSpec,
+        stdin: Bytes,
+    ) -> Result<ExecResult> {
+        spec.stdin = if stdin.is_empty() { Stdin::Empty } else { Stdin::Stream };
+        let limit = spec.output_limit_bytes.unwrap_or(limits::EXEC_OUTPUT_MAX_BYTES);
+        spec.output_limit_bytes = Some(limit.min(limits::EXEC_OUTPUT_MAX_BYTES));
+        spec.timeout = spec.timeout.or(Some(limits::EXEC_TIMEOUT_DEFAULT));
+        let session = self.start(caller, id, spec).await?;
+        finish(session, stdin).await
+    }
+
+    /// Starts a process that goes on without its session, and attaches to its output from the first byte.
+    ///
+    /// # Errors
+    /// As [`Execs::start`].
+    pub async fn start_background(
+        &self,
+        caller: &Caller,
+        id: SandboxId,
+        spec: ExecSpec,
+    ) -> Result<(ExecId, ExecSession)> {
+        caller.need(Scope::SandboxesWrite)?;
+        check(&spec)?;
+        let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
+        let exec = ExecId::from_bytes(self.context.ports.ids.next(self.context.now()));
+        let session = self.context.ports.guest.exec_background(id, exec, &complete(&entry, spec)).await?;
+        Ok((exec, session.holding(guard)))
+    }
+
+    /// Attaches to a background exec, from this offset of its output on.
+    ///
+    /// # Errors
+    /// As [`Execs::start`]; [`Error::NotFound`] for an exec that the guest does not know.
+    pub async fn attach(
+        &self,
+        caller: &Caller,
+        id: SandboxId,
+        exec: ExecId,
+        offset: u64,
+    ) -> Result<ExecSession> {
+        caller.need(Scope::SandboxesRead)?;
+        let (_, guard) = use_sandbox(&self.context, caller, id).await?;
+        Ok(self.context.ports.guest.attach(id, exec, offset).await?.holding(guard))
+    }
+
+    /// The background execs that the sandbox still knows, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Refused`] if the sandbox does not run.
+    pub async fn list(&self, caller: &Caller, id: SandboxId) -> Result<Vec<BackgroundExec>> {
+        caller.need(Scope::SandboxesRead)?;
+        let (_, _guard) = use_sandbox(&self.context, caller, id).await?;
+        self.context.ports.guest.list_execs(id).await
+    }
+
+    /// Forgets a background exec, and kills it if it runs.
+    ///
+    /// # Errors
+    /// As [`Execs::attach`].
+    pub async fn remove(&self, caller: &Caller, id: SandboxId, exec: ExecId) -> Result<()> {
+        caller.need(Scope::SandboxesWrite)?;
+        let (_, _guard) = use_sandbox(&self.context, caller, id).await?;
+        self.context.ports.guest.remove_exec(id, exec).await
+    }
+
+    /// Runs a snippet with the image's interpreter, without state kept between calls.
+    ///
+    /// # Errors
+    /// As [`Execs::run`]; [`Error::Exec`] with [`ExecProblem::NoInterpreter`] if the image lacks it.
+    pub async fn run_code(&self, caller: &Caller, id: SandboxId, run: RunSpec) -> Result<ExecResult> {
+        caller.need(Scope::SandboxesWrite)?;
+        if run.code.len() > limits::RUN_CODE_MAX_BYTES {
+            let reason = format!("is longer than {} bytes", limits::RUN_CODE_MAX_BYTES);
+            return Err(Error::invalid("code", reason));
+        }
+        let (entry, _guard) = use_sandbox(&self.context, caller, id).await?;
+        let snippet = Snippet::of(&self.context, run.language, run.code).await?;
+        // A file of its own for each run, so that two at once do not meet; the snippet's user can read it.
+        let token = ExecId::from_bytes(self.context.ports.ids.next(self.context.now()));
+        let path = crate::FilePath::new(format!("/tmp/.lazaret-{token}{}", snippet.extension).into_bytes())?;
+        let scope = super::files::default_scope(&entry.record(), &entry.image_config);
+        let options = WriteOptions { mode: 0o600, parents: true };
+        let guest = &self.context.ports.guest;
+        guest.write(id, &scope, &path, &options, body_from_bytes(snippet.code)).await?;
+        let mut command = vec![snippet.program.to_owned(), path.to_text()];
+        command.extend(run.args);
+        let spec =
+            ExecSpec { command, cwd: run.cwd, env: run.env, timeout: run.timeout, ..ExecSpec::default() };
+        let result = self.run(caller, id, spec, Bytes::new()).await;
+        if let Err(error) = guest.remove(id, &scope, &path, false).await {
+            tracing::debug!(sandbox.id = %id, error = &error as &dyn std::error::Error, "a snippet stayed behind");
+        }
+        match result {
+            Err(Error::Exec { what, problem: ExecProblem::ProgramNotFound }) => {
+                let what = format!("{} needs {what}", run.language);
+                Err(Error::Exec { what, problem: ExecProblem::NoInterpreter })
+            }
+            result => result,
+        }
+    }
+}
+
+/// A snippet made ready for its interpreter.
+struct Snippet {
+    program: &'static str,
+    extension: &'static str,
+    code: Bytes,
+}
+
+impl Snippet {
+    async fn of(context: &Context, language: Language, code: String) -> Result<Self> {
+        let code = match language {
+            Language::Python | Language::JavaScript => code,
+            Language::TypeScript => context.ports.transpiler.to_javascript(code).await?,
+        };
+        let (program, extension) = match language {
+            Language::Python => ("python3", ".py"),
+            Language::JavaScript | Language::TypeScript => ("node", javascript_extension(&code)),
+        };
+        Ok(Self { program, extension, code: code.into() })
+    }
+}
+
+/// Node tells modules from scripts by the extension: `.mjs` where the snippet has a line that only a module may have.
+fn javascript_extension(code: &str) -> &'static str {
+    let is_module = code.lines().map(str::trim_start).any(|line| {
+        ["import ", "import{", "import*", "import\"", "import'", "export "]
+            .iter()
+            .any(|word| line.starts_with(word))
+    });
+    if is_module { ".mjs" } else { ".cjs" }
+}
+
+/// Feeds `stdin` and collects the output at the same time, since a process may do either first.
+async fn finish(session: ExecSession, stdin: Bytes) -> Result<ExecResult> {
+    let ExecSession { input, mut events, guard: _guard, .. } = session;
+    let feed = async move {
+        if !stdin.is_empty() {
+            // A process that ends without reading closes the channel; its exit tells the story.
+            let _ = input.send(ExecInput::Stdin(stdin)).await;
+            let _ = input.send(ExecInput::StdinEnd).await;
+        }
+        // Held to the end: a closed input would read as a client that hung up.
+        std::future::pending::<()>().await;
+    };
+    let collect = async {
+        let (mut stdout, mut stderr) = (BytesMut::new(), BytesMut::new());
+        while let Some(event) = events.recv().await {
+            match event? {
+                ExecEvent::Stdout(chunk) => stdout.extend_from_slice(&chunk),
+                ExecEvent::Stderr(chunk) => stderr.extend_from_slice(&chunk),
+                ExecEvent::Exited(output) => {
+                    return Ok(ExecResult { stdout: stdout.freeze(), stderr: stderr.freeze(), output });
+                }
+            }
+        }
+        Err(Error::Unavailable { retry_after: None, source: "the sandbox ended during the exec".into() })
+    };
+    tokio::select! {
+        result = collect => result,
+        () = feed => unreachable!("feeding never completes"),
+    }
+}
+
+/// The exec with the sandbox's and the image's defaults filled in.
+fn complete(entry: &Entry, mut spec: ExecSpec) -> ExecSpec {
+    let record = entry.record();
+    let image = &entry.image_config;
+    let mut env = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
+    env.extend(image.env.iter().cloned());
+    env.extend(record.env.clone());
+    if let Some(tty) = &spec.tty {
+        env.insert("TERM".to_owned(), tty.term.clone());
+    }
+    env.append(&mut spec.env);
+    spec.env = env;
+    spec.cwd = spec.cwd.or_else(|| record.cwd.clone()).or_else(|| image.working_dir.clone());
+    spec.user = spec.user.or_else(|| record.user.clone()).or_else(|| image.user.clone());
+    spec
+}
+
+/// Refuses what `execve` could not carry.
+fn check(spec: &ExecSpec) -> Result<()> {
+    let command = &spec.command;
+    if command.first().is_none_or(String::is_empty) {
+        return Err(Error::invalid("command", "is empty"));
+    }
+    if command.iter().any(|arg| arg.contains('\0')) {
+        return Err(Error::invalid("command", "has a NUL byte"));
+    }
+    if command.iter().any(|arg| arg.len() > limits::EXEC_ARG_MAX_BYTES) {
+        let reason = format!("an argument is longer than {} bytes", limits::EXEC_ARG_MAX_BYTES);
+        return Err(Error::invalid("command", reason));
+    }
+    check_env(&spec.env)?;
+    check_user(spec.user.as_deref())?;
+    let env_bytes: usize = spec.env.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+    let bytes = env_bytes + command.iter().map(|arg| arg.len() + 1).sum::<usize>();
+    if bytes > limits::EXEC_ARGS_MAX_BYTES {
+        let reason = format!("with env, is longer than {} bytes", limits::EXEC_ARGS_MAX_BYTES);
+        return Err(Error::invalid("command", reason));
+    }
+    if let Some(cwd) = &spec.cwd
+        && (!cwd.starts_with('/') || cwd.contains('\0') || cwd.len() > limits::PATH_MAX_BYTES)
+    {
+        return Err(Error::invalid("cwd", "is not an absolute path"));
+    }
+    if let Some(timeout) = spec.timeout
+        && (timeout.is_zero() || timeout > limits::EXEC_TIMEOUT_MAX)
+    {
+        let reason = format!("must be from 1 to {}", limits::EXEC_TIMEOUT_MAX.as_millis());
+        return Err(Error::invalid("timeout_ms", reason));
+    }
+    Ok(())
+}

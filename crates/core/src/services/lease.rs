@@ -1,0 +1,134 @@
+//! Activity of a sandbox: when it was last used, and by how many at this moment.
+//!
+//! The deadline is monotonic; `last_active_at` is for people and for the next start of the server. A sandbox in use is
+//! never idle, and its idle time begins anew when the last use ends.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::table::Entry;
+use crate::{Clock, LeasePolicy, Timestamp, Verb};
+use crate::{IdleAction, Reason, Sandbox, State};
+
+/// When a sandbox was used.
+#[derive(Debug)]
+pub(super) struct Activity {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    users: u32,
+    last_used: Duration,
+    last_active_at: Timestamp,
+    written: Timestamp,
+}
+
+impl Activity {
+    /// Activity of a sandbox that was last used at `last_active_at`, perhaps under an earlier server.
+    pub(super) fn since(last_active_at: Timestamp, clock: &dyn Clock) -> Self {
+        let ago = clock.now().since(last_active_at);
+        let last_used = clock.monotonic().saturating_sub(ago);
+        Self { inner: Mutex::new(Inner { users: 0, last_used, last_active_at, written: last_active_at }) }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no panic under this lock")
+    }
+
+    pub(super) fn touch(&self, clock: &dyn Clock) {
+        let mut inner = self.lock();
+        inner.last_used = clock.monotonic();
+        inner.last_active_at = inner.last_active_at.max(clock.now());
+    }
+
+    fn enter(&self, clock: &dyn Clock) {
+        self.touch(clock);
+        self.lock().users += 1;
+    }
+
+    fn leave(&self, clock: &dyn Clock) {
+        self.touch(clock);
+        self.lock().users -= 1;
+    }
+
+    pub(super) fn last_active_at(&self) -> Timestamp {
+        self.lock().last_active_at
+    }
+
+    /// The newest `last_active_at`, if the store does not have it yet; marks it as written.
+    pub(super) fn take_unwritten(&self) -> Option<Timestamp> {
+        let mut inner = self.lock();
+        (inner.written < inner.last_active_at).then(|| {
+            inner.written = inner.last_active_at;
+            inner.last_active_at
+        })
+    }
+
+    /// How long nobody has used it; `None` while somebody does.
+    fn idle_for(&self, clock: &dyn Clock) -> Option<Duration> {
+        let inner = self.lock();
+        (inner.users == 0).then(|| clock.monotonic().saturating_sub(inner.last_used))
+    }
+}
+
+/// Somebody uses the sandbox; dropping it restarts the idle time.
+pub struct InUse {
+    entry: Arc<Entry>,
+    clock: Arc<dyn Clock>,
+}
+
+impl InUse {
+    pub(super) fn new(entry: Arc<Entry>, clock: Arc<dyn Clock>) -> Self {
+        entry.activity.enter(&*clock);
+        Self { entry, clock }
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.entry.activity.leave(&*self.clock);
+    }
+}
+
+impl std::fmt::Debug for InUse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "InUse({})", self.entry.id)
+    }
+}
+
+/// What the time limits of a sandbox ask for now.
+pub(super) fn due(sandbox: &Sandbox, activity: &Activity, clock: &dyn Clock) -> Option<(Verb, Reason)> {
+    let LeasePolicy { idle, delete_stopped_after, life } = sandbox.lease;
+    let in_state = clock.now().since(sandbox.state_since);
+    match sandbox.state {
+        State::Expired => {
+            return (in_state >= crate::limits::EXPIRED_RETENTION)
+                .then_some((Verb::Delete, Reason::EndOfLife));
+        }
+        State::Deleted | State::Creating => return None,
+        _ => {}
+    }
+    if life.is_some_and(|life| clock.now().since(sandbox.created_at) >= life) {
+        return Some((Verb::Expire, Reason::EndOfLife));
+    }
+    if matches!(sandbox.state, State::Stopped | State::Error)
+        && delete_stopped_after.is_some_and(|span| in_state >= span)
+    {
+        return Some((Verb::Delete, Reason::Idle));
+    }
+    let (span, action) = idle?;
+    if activity.idle_for(clock)? < span {
+        return None;
+    }
+    let verb = match action {
+        IdleAction::Expire => Verb::Expire,
+        IdleAction::Stop => Verb::Stop,
+        IdleAction::Pause => Verb::Pause,
+    };
+    match sandbox.state.judge(verb) {
+        crate::Decision::Go(_) => Some((verb, Reason::Idle)),
+        _ => None,
+    }
+}

@@ -1,0 +1,363 @@
+//! Making, finding, listing and ending sandboxes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::context::Context;
+use super::driver;
+use super::lease::{self, Activity, InUse};
+use super::table::{Entry, Place};
+use crate::ports::Usage;
+use crate::{
+    Caller, Decision, Error, EventKind, FileScope, Image, Kind, Order, Page, PageRequest, Reason, Result,
+    Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Upload, Verb, WriteOptions, limits,
+};
+
+/// Which sandboxes a listing shows.
+#[derive(Debug, Clone, Default)]
+pub struct SandboxFilter {
+    /// Exactly this name.
+    pub name: Option<String>,
+    /// In one of these states; empty for any.
+    pub states: Vec<State>,
+    /// With all of these labels.
+    pub labels: Vec<(String, String)>,
+}
+
+impl SandboxFilter {
+    fn admits(&self, sandbox: &Sandbox) -> bool {
+        self.name.as_ref().is_none_or(|name| *name == sandbox.name)
+            && (self.states.is_empty() || self.states.contains(&sandbox.state))
+            && self.labels.iter().all(|(key, value)| sandbox.labels.get(key) == Some(value))
+    }
+}
+
+/// Sandboxes of the caller's account.
+#[derive(Clone)]
+pub struct Sandboxes {
+    pub(super) context: Arc<Context>,
+}
+
+impl Sandboxes {
+    /// Makes a sandbox and returns it running, with its files in place; or makes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a field out of its range or the tier's; [`Error::NotFound`] for an image or upload;
+    /// [`Error::LimitReached`] for the account's quota or the host's disk; what the runtime reports.
+    pub async fn create(&self, caller: &Caller, spec: SandboxSpec) -> Result<Sandbox> {
+        caller.need(Scope::SandboxesWrite)?;
+        spec.check()?;
+        let tier = self.context.settings.tier(&caller.tier);
+        tier.allow(&spec.resources)?;
+        let image_name = spec.image.as_deref().unwrap_or(&self.context.settings.default_image);
+        let image = self.context.ports.images.find(image_name).await?;
+        let image = image.ok_or_else(|| Error::not_found(Kind::Image, image_name))?;
+        let seeds = self.find_seeds(caller, &spec.files).await?;
+
+        let now = self.context.now();
+        let id = SandboxId::from_bytes(self.context.ports.ids.next(now));
+        let record = Sandbox {
+            id,
+            account: caller.account,
+            name: spec.name.clone().unwrap_or_else(|| format!("sandbox-{}", &id.to_string()[24..])),
+            image: image_name.to_owned(),
+            image_digest: image.digest,
+            resources: spec.resources,
+            env: spec.env.clone(),
+            cwd: spec.cwd.as_ref().map(crate::FilePath::to_text),
+            user: spec.user.clone(),
+            network: spec.network.clone(),
+            labels: spec.labels.clone(),
+            lease: spec.lease,
+            state: State::Running,
+            reason: None,
+            created_at: now,
+            last_active_at: now,
+            state_since: now,
+            sequence: 0,
+        };
+        let (context, account) = (Arc::clone(&self.context), caller.account);
+        // A task of its own: a client that hangs up half-way must not leave half a sandbox.
+        let made = tokio::spawn(async move {
+            let place = context.table.reserve(account, tier.sandboxes_max)?;
+            Creation { context: &context, record, image, seeds, _place: place }.run().await
+        });
+        made.await.map_err(Error::internal)?
+    }
+
+    async fn find_seeds(&self, caller: &Caller, files: &[SeedFile]) -> Result<Vec<(SeedFile, Upload)>> {
+        let mut seeds = Vec::with_capacity(files.len());
+        for file in files {
+            seeds.push((file.clone(), super::uploads::find(&self.context, caller, file.upload).await?));
+        }
+        Ok(seeds)
+    }
+
+    /// A sandbox as it is now. Does not count as use.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is not this account's.
+    pub async fn get(&self, caller: &Caller, id: SandboxId) -> Result<Sandbox> {
+        caller.need(Scope::SandboxesRead)?;
+        Ok(find_current(&self.context, caller, id).await?.snapshot())
+    }
+
+    /// A sandbox as it is now; counts as use if it runs.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is not this account's.
+    pub async fn get_and_renew(&self, caller: &Caller, id: SandboxId) -> Result<Sandbox> {
+        caller.need(Scope::SandboxesRead)?;
+        let entry = find_current(&self.context, caller, id).await?;
+        if entry.record().state == State::Running {
+            entry.activity.touch(&*self.context.ports.clock);
+        }
+        Ok(entry.snapshot())
+    }
+
+    /// The ids of the account's sandboxes with this name, newest first; expired ones are left out.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] without [`Scope::SandboxesRead`].
+    pub fn find_by_name(&self, caller: &Caller, name: &str) -> Result<Vec<SandboxId>> {
+        caller.need(Scope::SandboxesRead)?;
+        let mut ids: Vec<_> = self
+            .context
+            .table
+            .all()
+            .iter()
+            .map(|entry| entry.record())
+            .filter(|s| s.account == caller.account && s.name == name && s.state != State::Expired)
+            .map(|sandbox| sandbox.id)
+            .collect();
+        ids.reverse();
+        Ok(ids)
+    }
+
+    /// A page of the account's sandboxes in creation order.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for [`Kind::Cursor`] if `page.after` never was this account's.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        filter: &SandboxFilter,
+        page: PageRequest<SandboxId>,
+    ) -> Result<Page<Sandbox>> {
+        caller.need(Scope::SandboxesRead)?;
+        let after = match page.after {
+            Some(id) => Some(self.place_of(caller, id).await?),
+            None => None,
+        };
+        let mut entries = self.context.table.all();
+        entries.retain(|entry| entry.account == caller.account);
+        if page.order == Order::Descending {
+            entries.reverse();
+        }
+        let mut items = Vec::new();
+        for entry in entries {
+            let sequence = entry.record().sequence;
+            let behind = match (after, page.order) {
+                (None, _) => true,
+                (Some(place), Order::Ascending) => sequence > place,
+                (Some(place), Order::Descending) => sequence < place,
+            };
+            if !behind {
+                continue;
+            }
+            expire_if_due(&self.context, &entry).await?;
+            let sandbox = entry.snapshot();
+            if sandbox.state != State::Deleted && filter.admits(&sandbox) {
+                items.push(sandbox);
+                if items.len() > page.limit {
+                    break;
+                }
+            }
+        }
+        Ok(Page::cut(items, page.limit))
+    }
+
+    async fn place_of(&self, caller: &Caller, id: SandboxId) -> Result<u64> {
+        if let Some(entry) = self.context.table.find(id).filter(|entry| entry.account == caller.account) {
+            return Ok(entry.record().sequence);
+        }
+        let place = self.context.ports.store.find_deleted_sandbox(caller.account, id).await?;
+        place.ok_or_else(|| Error::not_found(Kind::Cursor, id))
+    }
+
+    /// Brings a stopped sandbox back with its disk.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Refused`] by [`State::judge`]; what the runtime reports.
+    pub async fn start(&self, caller: &Caller, id: SandboxId) -> Result<Sandbox> {
+        self.apply(caller, id, Verb::Start, Duration::ZERO).await
+    }
+
+    /// Ends the processes, by force after `grace` ([`limits::STOP_GRACE`] if `None`), and keeps the disk.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Refused`] by [`State::judge`]; what the runtime reports.
+    pub async fn stop(&self, caller: &Caller, id: SandboxId, grace: Option<Duration>) -> Result<Sandbox> {
+        let grace = grace.unwrap_or(driver::DEFAULT_GRACE);
+        if grace > limits::STOP_GRACE_MAX {
+            let reason = format!("must be at most {} ms", limits::STOP_GRACE_MAX.as_millis());
+            return Err(Error::invalid("grace_ms", reason));
+        }
+        self.apply(caller, id, Verb::Stop, grace).await
+    }
+
+    /// Freezes the processes, with their memory.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Refused`] by [`State::judge`]; [`Error::Unsupported`] by the runtime.
+    pub async fn pause(&self, caller: &Caller, id: SandboxId) -> Result<Sandbox> {
+        if !self.context.ports.runtime.capabilities().pause {
+            return Err(Error::Unsupported { what: "pause, by this runtime".to_owned() });
+        }
+        self.apply(caller, id, Verb::Pause, Duration::ZERO).await
+    }
+
+    /// Thaws the processes.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Refused`] by [`State::judge`]; what the runtime reports.
+    pub async fn resume(&self, caller: &Caller, id: SandboxId) -> Result<Sandbox> {
+        self.apply(caller, id, Verb::Resume, Duration::ZERO).await
+    }
+
+    /// Kills every process and removes everything. The id is unusable from now on.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for the second delete; what the runtime reports, in which case it can be tried again.
+    pub async fn delete(&self, caller: &Caller, id: SandboxId) -> Result<()> {
+        self.apply(caller, id, Verb::Delete, Duration::ZERO).await.map(drop)
+    }
+
+    async fn apply(&self, caller: &Caller, id: SandboxId, verb: Verb, grace: Duration) -> Result<Sandbox> {
+        caller.need(Scope::SandboxesWrite)?;
+        let entry = find_current(&self.context, caller, id).await?;
+        driver::request(&entry, verb, Reason::Requested, grace).await
+    }
+
+    /// What a sandbox uses now. Does not count as use.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Refused`] if it does not run.
+    pub async fn usage(&self, caller: &Caller, id: SandboxId) -> Result<Usage> {
+        caller.need(Scope::SandboxesRead)?;
+        let entry = find_current(&self.context, caller, id).await?;
+        let state = entry.record().state;
+        if !state.is_live() {
+            return Err(Error::Refused { kind: Kind::Sandbox, state, verb: Verb::Use });
+        }
+        self.context.ports.runtime.usage(id).await
+    }
+}
+
+/// The steps of a creation; each failure undoes what was done.
+struct Creation<'a> {
+    context: &'a Arc<Context>,
+    record: Sandbox,
+    image: Image,
+    seeds: Vec<(SeedFile, Upload)>,
+    _place: Place<'a>,
+}
+
+impl Creation<'_> {
+    async fn run(mut self) -> Result<Sandbox> {
+        let id = self.record.id;
+        if let Err(error) = self.make().await {
+            // A server killed before this line is put right by the adoption of its next start: no record, no sandbox.
+            if let Err(undo) = self.undo().await {
+                tracing::error!(sandbox.id = %id, error = &undo as &dyn std::error::Error,
+                    "a sandbox that could not be made could not be removed either");
+            }
+            return Err(error);
+        }
+        let clock = &*self.context.ports.clock;
+        let (sender, mailbox) = driver::mailbox();
+        let activity = Activity::since(self.record.last_active_at, clock);
+        let entry = Arc::new(Entry::new(self.record, self.image.config, activity, sender));
+        self.context.table.insert(Arc::clone(&entry));
+        driver::spawn(Arc::clone(self.context), Arc::clone(&entry), mailbox);
+        let kind = EventKind::StateChanged { state: State::Running, reason: None };
+        self.context.events.publish(self.context, entry.account, Some(id), kind).await;
+        Ok(entry.snapshot())
+    }
+
+    async fn undo(&self) -> Result<()> {
+        self.context.ports.runtime.delete(self.record.id).await?;
+        self.context.ports.store.delete_sandbox(self.record.id).await.map(drop)
+    }
+
+    async fn make(&mut self) -> Result<()> {
+        let runtime = &self.context.ports.runtime;
+        let spec = driver::runtime_spec(self.context, &self.record).await?;
+        runtime.create(&spec).await?;
+        runtime.start(&spec).await?;
+        let scope = super::files::default_scope(&self.record, &self.image.config);
+        if let Some(cwd) = &self.record.cwd {
+            let cwd = crate::FilePath::new(cwd.as_bytes())?;
+            let root = FileScope::default();
+            self.context.ports.guest.mkdir(self.record.id, &root, &cwd, 0o755, true).await?;
+        }
+        let mut written = Vec::with_capacity(self.seeds.len());
+        for (seed, upload) in std::mem::take(&mut self.seeds) {
+            let body = self.context.ports.blobs.get(&upload.digest, 0, None).await?;
+            let body = body.ok_or_else(|| Error::not_found(Kind::Upload, upload.id))?;
+            let options = WriteOptions::default();
+            written.push(
+                self.context.ports.guest.write(self.record.id, &scope, &seed.path, &options, body).await?,
+            );
+        }
+        self.record.sequence = self.context.ports.store.create_sandbox(&self.record).await?;
+        for file in written {
+            super::catalogue::record_seed(self.context, &self.record, file).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The caller's sandbox, after its time limits have had their say: a late reconciler is never visible.
+pub(super) async fn find_current(context: &Context, caller: &Caller, id: SandboxId) -> Result<Arc<Entry>> {
+    let entry = context.table.find(id).filter(|entry| entry.account == caller.account);
+    let entry = entry.ok_or_else(|| Error::not_found(Kind::Sandbox, id))?;
+    expire_if_due(context, &entry).await?;
+    if entry.record().state == State::Deleted {
+        return Err(Error::not_found(Kind::Sandbox, id));
+    }
+    Ok(entry)
+}
+
+/// Ends a sandbox whose time is up. One with a background exec is in use, whatever the clock says.
+pub(super) async fn expire_if_due(context: &Context, entry: &Arc<Entry>) -> Result<()> {
+    let clock = &*context.ports.clock;
+    let Some((verb, reason)) = lease::due(&entry.record(), &entry.activity, clock) else { return Ok(()) };
+    if reason == Reason::Idle && entry.record().state == State::Running {
+        let execs = context.ports.guest.list_execs(entry.id).await;
+        if execs.is_ok_and(|execs| execs.iter().any(|exec| exec.output.is_none())) {
+            entry.activity.touch(clock);
+            return Ok(());
+        }
+    }
+    match driver::request(entry, verb, reason, driver::DEFAULT_GRACE).await {
+        // Another request was faster.
+        Err(Error::NotFound { .. } | Error::Refused { .. }) => Ok(()),
+        result => result.map(drop),
+    }
+}
+
+/// The caller's running sandbox, held in use until the guard is dropped.
+pub(super) async fn use_sandbox(
+    context: &Arc<Context>,
+    caller: &Caller,
+    id: SandboxId,
+) -> Result<(Arc<Entry>, InUse)> {
+    let entry = find_current(context, caller, id).await?;
+    let state = entry.record().state;
+    if state.judge(Verb::Use) == Decision::Refuse {
+        return Err(Error::Refused { kind: Kind::Sandbox, state, verb: Verb::Use });
+    }
+    let guard = InUse::new(Arc::clone(&entry), Arc::clone(&context.ports.clock));
+    Ok((entry, guard))
+}

@@ -1,0 +1,176 @@
+//! Coming up and going down: what the last server left is adopted before the first request.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{Context, Ports};
+use super::lease::Activity;
+use super::settings::Settings;
+use super::table::{Entry, Table};
+use super::{
+    Accounts, Catalogue, Events, Execs, Files, Images, Sandboxes, Uploads, driver, events, reconcile,
+};
+use crate::ports::Adopted;
+use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
+
+/// All services, sharing one context. Cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    /// Accounts and keys.
+    pub accounts: Accounts,
+    /// Sandboxes.
+    pub sandboxes: Sandboxes,
+    /// Execs in sandboxes.
+    pub execs: Execs,
+    /// Files in sandboxes, by path.
+    pub files: Files,
+    /// Files in sandboxes, by id.
+    pub catalogue: Catalogue,
+    /// Uploaded files.
+    pub uploads: Uploads,
+    /// Images.
+    pub images: Images,
+    /// Events.
+    pub events: Events,
+    context: Arc<Context>,
+    background: Arc<Background>,
+}
+
+struct Background {
+    stop: CancellationToken,
+    reconcilers: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Services {
+    /// Adopts what is on the host, drops what has no record, and starts the reconcilers.
+    ///
+    /// # Errors
+    /// What the store or the runtime reports; nothing serves requests then.
+    pub async fn start(ports: Ports, settings: Settings) -> Result<Self> {
+        let context = Arc::new(Context {
+            ports,
+            settings,
+            table: Table::default(),
+            events: events::EventLog::default(),
+            wake: tokio::sync::Notify::new(),
+            blobs_in_use: tokio::sync::RwLock::new(()),
+            unused_blobs: AtomicBool::new(true),
+        });
+        adopt(&context).await?;
+        let stop = CancellationToken::new();
+        let reconcilers = tokio::spawn(reconcile::run(Arc::clone(&context), stop.clone()));
+        let shared = || Arc::clone(&context);
+        Ok(Self {
+            accounts: Accounts { context: shared(), known: Arc::default() },
+            sandboxes: Sandboxes { context: shared() },
+            execs: Execs { context: shared() },
+            files: Files { context: shared() },
+            catalogue: Catalogue { context: shared() },
+            uploads: Uploads { context: shared() },
+            images: Images { context: shared() },
+            events: Events { context: shared() },
+            background: Arc::new(Background { stop, reconcilers: Mutex::new(Some(reconcilers)) }),
+            context,
+        })
+    }
+
+    /// One pass of every reconciler, now; the timer's passes go on.
+    pub async fn reconcile(&self) {
+        reconcile::pass(&self.context).await;
+    }
+
+    /// Ends the reconcilers and writes what was not yet written. Sandboxes go on.
+    pub async fn shutdown(&self) {
+        self.background.stop.cancel();
+        let task = self.background.reconcilers.lock().expect("no panic under this lock").take();
+        if let Some(Err(error)) = match task {
+            Some(task) => Some(task.await),
+            None => None,
+        } {
+            tracing::error!(error = &error as &dyn std::error::Error, "the reconcilers did not end well");
+        }
+    }
+
+    /// Succeeds if the store answers.
+    ///
+    /// # Errors
+    /// What the store reports.
+    pub async fn check(&self) -> Result<()> {
+        self.context.ports.store.list_accounts().await.map(drop)
+    }
+
+    /// What the runtime can do.
+    pub fn runtime_capabilities(&self) -> crate::ports::RuntimeCapabilities {
+        self.context.ports.runtime.capabilities()
+    }
+}
+
+/// Compares the records with the host and makes them agree.
+async fn adopt(context: &Arc<Context>) -> Result<()> {
+    let runtime = &context.ports.runtime;
+    let mut found: HashMap<SandboxId, Adopted> =
+        runtime.adopt().await?.into_iter().map(|adopted| (adopted.id, adopted)).collect();
+    for record in context.ports.store.list_sandboxes().await? {
+        let adopted = found.remove(&record.id);
+        let record = settle(context, record, adopted).await?;
+        let image = context.ports.images.find(&record.image_digest.to_string()).await?;
+        let image_config = image.map_or_else(ImageConfig::default, |image| image.config);
+        let activity = Activity::since(record.last_active_at, &*context.ports.clock);
+        let (sender, mailbox) = driver::mailbox();
+        let entry = Arc::new(Entry::new(record, image_config, activity, sender));
+        context.table.insert(Arc::clone(&entry));
+        driver::spawn(Arc::clone(context), entry, mailbox);
+    }
+    for orphan in found.into_keys() {
+        tracing::warn!(sandbox.id = %orphan, "removing a sandbox that has no record");
+        runtime.delete(orphan).await?;
+    }
+    Ok(())
+}
+
+/// The record as the host says it is.
+async fn settle(context: &Context, mut record: Sandbox, adopted: Option<Adopted>) -> Result<Sandbox> {
+    let runtime = &context.ports.runtime;
+    let alive = adopted.is_some_and(|adopted| adopted.alive);
+    let (state, reason) = match record.state {
+        // The last server died while it stopped or deleted this one; a delete that was not answered is not done.
+        State::Stopping | State::Stopped | State::Archived | State::Error | State::Deleted => {
+            if alive {
+                runtime.stop(record.id, Duration::ZERO).await?;
+            }
+            match record.state {
+                State::Stopping => (State::Stopped, record.reason.clone()),
+                state => (state, record.reason.clone()),
+            }
+        }
+        State::Expired => {
+            if adopted.is_some() {
+                runtime.delete(record.id).await?;
+            }
+            (State::Expired, record.reason.clone())
+        }
+        State::Creating | State::Running | State::Paused if alive => {
+            let paused = adopted.is_some_and(|adopted| adopted.paused);
+            (if paused { State::Paused } else { State::Running }, record.reason.clone())
+        }
+        State::Creating | State::Running | State::Paused => {
+            if adopted.is_some() {
+                runtime.stop(record.id, Duration::ZERO).await?;
+            }
+            (State::Stopped, Some(Reason::LostWithHost))
+        }
+    };
+    if state != record.state {
+        tracing::info!(sandbox.id = %record.id, was = %record.state, is = %state, "adopted");
+        record.state = state;
+        record.reason = reason;
+        record.state_since = context.now();
+        context.ports.store.update_sandbox(&record).await?;
+    }
+    Ok(record)
+}

@@ -1,0 +1,133 @@
+//! The living records in memory: every sandbox that is not deleted, by id and in creation order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, RwLock};
+
+use tokio::sync::mpsc;
+
+use super::catalogue::Known;
+use super::driver::Command;
+use super::lease::Activity;
+use crate::{AccountId, Error, ImageConfig, Limit, Result, Sandbox, SandboxId};
+
+/// One sandbox in memory.
+pub(super) struct Entry {
+    pub(super) id: SandboxId,
+    pub(super) account: AccountId,
+    /// What the image configured, for the defaults of execs.
+    pub(super) image_config: ImageConfig,
+    pub(super) activity: Activity,
+    /// The way to the driver task.
+    pub(super) mailbox: mpsc::Sender<Command>,
+    /// Ids of the files under the data directory; loaded from the store at first use.
+    pub(super) catalogue: tokio::sync::Mutex<Option<Known>>,
+    record: Mutex<Arc<Sandbox>>,
+}
+
+impl Entry {
+    pub(super) fn new(
+        record: Sandbox,
+        image_config: ImageConfig,
+        activity: Activity,
+        mailbox: mpsc::Sender<Command>,
+    ) -> Self {
+        Self {
+            id: record.id,
+            account: record.account,
+            image_config,
+            activity,
+            mailbox,
+            catalogue: tokio::sync::Mutex::new(None),
+            record: Mutex::new(Arc::new(record)),
+        }
+    }
+
+    /// The record as last changed by the driver; its `last_active_at` may be older than [`Entry::snapshot`]'s.
+    pub(super) fn record(&self) -> Arc<Sandbox> {
+        Arc::clone(&self.record.lock().expect("no panic under this lock"))
+    }
+
+    pub(super) fn replace(&self, record: Sandbox) {
+        *self.record.lock().expect("no panic under this lock") = Arc::new(record);
+    }
+
+    /// The record with the newest activity, as a caller sees it.
+    pub(super) fn snapshot(&self) -> Sandbox {
+        let mut sandbox = (*self.record()).clone();
+        sandbox.last_active_at = self.activity.last_active_at();
+        sandbox
+    }
+}
+
+/// Every sandbox, and how many places each account has taken.
+#[derive(Default)]
+pub(super) struct Table {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    by_id: HashMap<SandboxId, Arc<Entry>>,
+    by_sequence: BTreeMap<u64, SandboxId>,
+    /// Sandboxes being made, by account: they count against the quota and are not listed.
+    creating: HashMap<AccountId, usize>,
+}
+
+/// A place in an account's quota, held while its sandbox is being made.
+pub(super) struct Place<'a> {
+    table: &'a Table,
+    account: AccountId,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.table.inner.write().expect("no panic under this lock");
+        if let Some(count) = inner.creating.get_mut(&self.account) {
+            *count -= 1;
+            if *count == 0 {
+                inner.creating.remove(&self.account);
+            }
+        }
+    }
+}
+
+impl Table {
+    /// Checks the quota and spends one place of it, in one step.
+    pub(super) fn reserve(&self, account: AccountId, max: usize) -> Result<Place<'_>> {
+        let mut inner = self.inner.write().expect("no panic under this lock");
+        let held = inner
+            .by_id
+            .values()
+            .filter(|entry| entry.account == account && entry.record().state != crate::State::Expired)
+            .count();
+        let creating = inner.creating.entry(account).or_default();
+        if held + *creating >= max {
+            return Err(Error::LimitReached(Limit::Sandboxes));
+        }
+        *creating += 1;
+        Ok(Place { table: self, account })
+    }
+
+    pub(super) fn insert(&self, entry: Arc<Entry>) {
+        let mut inner = self.inner.write().expect("no panic under this lock");
+        inner.by_sequence.insert(entry.record().sequence, entry.id);
+        inner.by_id.insert(entry.id, entry);
+    }
+
+    pub(super) fn remove(&self, id: SandboxId) {
+        let mut inner = self.inner.write().expect("no panic under this lock");
+        if let Some(entry) = inner.by_id.remove(&id) {
+            inner.by_sequence.remove(&entry.record().sequence);
+        }
+    }
+
+    pub(super) fn find(&self, id: SandboxId) -> Option<Arc<Entry>> {
+        self.inner.read().expect("no panic under this lock").by_id.get(&id).cloned()
+    }
+
+    /// Every entry, oldest first.
+    pub(super) fn all(&self) -> Vec<Arc<Entry>> {
+        let inner = self.inner.read().expect("no panic under this lock");
+        inner.by_sequence.values().filter_map(|id| inner.by_id.get(id)).cloned().collect()
+    }
+}
