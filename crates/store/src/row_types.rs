@@ -1,0 +1,235 @@
+//! What the JSON columns hold: one row type per structured part of a noun, converted both ways.
+//!
+//! The nouns derive no serde, so that a field added to one of them fails to compile here instead of changing what is on
+//! disk. Unknown fields are corruption: only a migration changes these shapes, and a newer schema is refused at open.
+
+use std::time::Duration;
+
+use lazaret_core::{EgressPolicy, EventKind, IdleAction, LeasePolicy, Reason, Resources, Scope, State};
+use serde::{Deserialize, Serialize};
+
+/// A word in a column that names nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is not one of the known words")]
+pub(crate) struct UnknownWord(pub(crate) String);
+
+/// A span that does not fit: more than 584 years.
+#[derive(Debug, thiserror::Error)]
+#[error("a span of {0:?} is too long to store")]
+pub(crate) struct SpanTooLong(Duration);
+
+fn to_ns(span: Duration) -> Result<u64, SpanTooLong> {
+    u64::try_from(span.as_nanos()).map_err(|_| SpanTooLong(span))
+}
+
+/// [`Resources`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResourcesRow {
+    memory_bytes: u64,
+    cpu_millis: u32,
+    pids: u32,
+    disk_bytes: u64,
+}
+
+impl From<Resources> for ResourcesRow {
+    fn from(Resources { memory_bytes, cpu_millis, pids, disk_bytes }: Resources) -> Self {
+        Self { memory_bytes, cpu_millis, pids, disk_bytes }
+    }
+}
+
+impl From<ResourcesRow> for Resources {
+    fn from(ResourcesRow { memory_bytes, cpu_millis, pids, disk_bytes }: ResourcesRow) -> Self {
+        Self { memory_bytes, cpu_millis, pids, disk_bytes }
+    }
+}
+
+/// [`LeasePolicy`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LeaseRow {
+    idle: Option<IdleRow>,
+    delete_stopped_after_ns: Option<u64>,
+    life_ns: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdleRow {
+    after_ns: u64,
+    action: IdleActionRow,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum IdleActionRow {
+    Expire,
+    Stop,
+    Pause,
+}
+
+impl TryFrom<LeasePolicy> for LeaseRow {
+    type Error = SpanTooLong;
+
+    fn try_from(LeasePolicy { idle, delete_stopped_after, life }: LeasePolicy) -> Result<Self, SpanTooLong> {
+        let idle = match idle {
+            None => None,
+            Some((after, action)) => {
+                let action = match action {
+                    IdleAction::Expire => IdleActionRow::Expire,
+                    IdleAction::Stop => IdleActionRow::Stop,
+                    IdleAction::Pause => IdleActionRow::Pause,
+                };
+                Some(IdleRow { after_ns: to_ns(after)?, action })
+            }
+        };
+        Ok(Self {
+            idle,
+            delete_stopped_after_ns: delete_stopped_after.map(to_ns).transpose()?,
+            life_ns: life.map(to_ns).transpose()?,
+        })
+    }
+}
+
+impl From<LeaseRow> for LeasePolicy {
+    fn from(row: LeaseRow) -> Self {
+        let idle = row.idle.map(|IdleRow { after_ns, action }| {
+            let action = match action {
+                IdleActionRow::Expire => IdleAction::Expire,
+                IdleActionRow::Stop => IdleAction::Stop,
+                IdleActionRow::Pause => IdleAction::Pause,
+            };
+            (Duration::from_nanos(after_ns), action)
+        });
+        Self {
+            idle,
+            delete_stopped_after: row.delete_stopped_after_ns.map(Duration::from_nanos),
+            life: row.life_ns.map(Duration::from_nanos),
+        }
+    }
+}
+
+/// [`EgressPolicy`].
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum NetworkRow {
+    Disabled,
+    Allowlist { domains: Vec<String>, cidrs: Vec<String> },
+    Internet,
+}
+
+impl From<EgressPolicy> for NetworkRow {
+    fn from(policy: EgressPolicy) -> Self {
+        match policy {
+            EgressPolicy::Disabled => Self::Disabled,
+            EgressPolicy::Allowlist { domains, cidrs } => Self::Allowlist { domains, cidrs },
+            EgressPolicy::Internet => Self::Internet,
+        }
+    }
+}
+
+impl From<NetworkRow> for EgressPolicy {
+    fn from(row: NetworkRow) -> Self {
+        match row {
+            NetworkRow::Disabled => Self::Disabled,
+            NetworkRow::Allowlist { domains, cidrs } => Self::Allowlist { domains, cidrs },
+            NetworkRow::Internet => Self::Internet,
+        }
+    }
+}
+
+/// [`Reason`].
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum ReasonRow {
+    Requested,
+    Idle,
+    EndOfLife,
+    GuestDied,
+    LostWithHost,
+    StartFailed { why: String },
+}
+
+impl From<Reason> for ReasonRow {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::Requested => Self::Requested,
+            Reason::Idle => Self::Idle,
+            Reason::EndOfLife => Self::EndOfLife,
+            Reason::GuestDied => Self::GuestDied,
+            Reason::LostWithHost => Self::LostWithHost,
+            Reason::StartFailed(why) => Self::StartFailed { why },
+        }
+    }
+}
+
+impl From<ReasonRow> for Reason {
+    fn from(row: ReasonRow) -> Self {
+        match row {
+            ReasonRow::Requested => Self::Requested,
+            ReasonRow::Idle => Self::Idle,
+            ReasonRow::EndOfLife => Self::EndOfLife,
+            ReasonRow::GuestDied => Self::GuestDied,
+            ReasonRow::LostWithHost => Self::LostWithHost,
+            ReasonRow::StartFailed { why } => Self::StartFailed(why),
+        }
+    }
+}
+
+/// The scopes of a key, by their names.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct ScopesRow(Vec<String>);
+
+impl From<&[Scope]> for ScopesRow {
+    fn from(scopes: &[Scope]) -> Self {
+        Self(scopes.iter().map(|scope| scope.name().to_owned()).collect())
+    }
+}
+
+/// [`ScopesRow`] with its names understood.
+pub(crate) struct Scopes(pub(crate) Vec<Scope>);
+
+impl TryFrom<ScopesRow> for Scopes {
+    type Error = UnknownWord;
+
+    fn try_from(row: ScopesRow) -> Result<Self, UnknownWord> {
+        row.0
+            .into_iter()
+            .map(|name| name.parse().map_err(|_| UnknownWord(name)))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+/// [`EventKind`].
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum EventKindRow {
+    StateChanged { state: String, reason: Option<ReasonRow> },
+    AccessDenied { tried: String },
+}
+
+impl From<EventKind> for EventKindRow {
+    fn from(kind: EventKind) -> Self {
+        match kind {
+            EventKind::StateChanged { state, reason } => {
+                Self::StateChanged { state: state.name().to_owned(), reason: reason.map(ReasonRow::from) }
+            }
+            EventKind::AccessDenied { what } => Self::AccessDenied { tried: what },
+        }
+    }
+}
+
+impl TryFrom<EventKindRow> for EventKind {
+    type Error = UnknownWord;
+
+    fn try_from(row: EventKindRow) -> Result<Self, UnknownWord> {
+        Ok(match row {
+            EventKindRow::StateChanged { state, reason } => {
+                let state: State = state.parse().map_err(|_| UnknownWord(state))?;
+                Self::StateChanged { state, reason: reason.map(Reason::from) }
+            }
+            EventKindRow::AccessDenied { tried } => Self::AccessDenied { what: tried },
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! Sandboxes. Creating and updating one is on the path of every creation, so each is one prepared statement.
+
+use std::collections::BTreeMap;
+
+use lazaret_core::{
+    AccountId, EgressPolicy, Error as CoreError, Kind, LeasePolicy, Reason, Sandbox, SandboxId,
+};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use crate::Error;
+use crate::error::{violates_foreign_key, violates_unique};
+use crate::row::{Record, to_json, to_sequence};
+use crate::row_types::{LeaseRow, NetworkRow, ReasonRow, ResourcesRow};
+use crate::tombstones::{self, Grave};
+
+const COLUMNS: &str = "sequence, id, account, name, image, image_digest, resources, env, cwd, user, network, labels, \
+                       lease, state, reason, created_at, last_active_at, state_since";
+
+/// Adds a sandbox and returns its place.
+///
+/// # Errors
+/// [`CoreError::NotFound`] if its account is gone, [`CoreError::AlreadyExists`] if its id is there.
+pub(crate) fn create(connection: &Connection, sandbox: &Sandbox) -> Result<u64, Error> {
+    let Encoded { resources, env, network, labels, lease, reason } = Encoded::new(sandbox)?;
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO sandboxes (id, account, name, image, image_digest, resources, env, cwd, user, network, \
+             labels, lease, state, reason, created_at, last_active_at, state_since) \
+             VALUES (:id, :account, :name, :image, :image_digest, :resources, :env, :cwd, :user, :network, \
+             :labels, :lease, :state, :reason, :created_at, :last_active_at, :state_since)",
+        )?
+        .insert(named_params! {
+            ":id": sandbox.id.as_bytes(),
+            ":account": sandbox.account.as_bytes(),
+            ":name": sandbox.name,
+            ":image": sandbox.image,
+            ":image_digest": sandbox.image_digest.as_bytes(),
+            ":resources": resources,
+            ":env": env,
+            ":cwd": sandbox.cwd,
+            ":user": sandbox.user,
+            ":network": network,
+            ":labels": labels,
+            ":lease": lease,
+            ":state": sandbox.state.name(),
+            ":reason": reason,
+            ":created_at": sandbox.created_at.unix_micros(),
+            ":last_active_at": sandbox.last_active_at.unix_micros(),
+            ":state_since": sandbox.state_since.unix_micros(),
+        });
+    match inserted {
+        Ok(sequence) => to_sequence("sequence", sequence),
+        Err(error) if violates_foreign_key(&error) => {
+            Err(CoreError::not_found(Kind::Account, sandbox.account).into())
+        }
+        Err(error) if violates_unique(&error, "sandboxes.id") => {
+            Err(CoreError::AlreadyExists { kind: Kind::Sandbox, id: sandbox.id.to_string() }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Replaces everything but the identity of a sandbox: its id, account, creation time and place never change, which
+/// spares the indexes.
+///
+/// # Errors
+/// [`CoreError::NotFound`] if the account has no such sandbox.
+pub(crate) fn update(connection: &Connection, sandbox: &Sandbox) -> Result<(), Error> {
+    let Encoded { resources, env, network, labels, lease, reason } = Encoded::new(sandbox)?;
+    let updated = connection
+        .prepare_cached(
+            "UPDATE sandboxes SET name = :name, image = :image, image_digest = :image_digest, \
+             resources = :resources, env = :env, cwd = :cwd, user = :user, network = :network, labels = :labels, \
+             lease = :lease, state = :state, reason = :reason, last_active_at = :last_active_at, \
+             state_since = :state_since \
+             WHERE id = :id AND account = :account",
+        )?
+        .execute(named_params! {
+            ":id": sandbox.id.as_bytes(),
+            ":account": sandbox.account.as_bytes(),
+            ":name": sandbox.name,
+            ":image": sandbox.image,
+            ":image_digest": sandbox.image_digest.as_bytes(),
+            ":resources": resources,
+            ":env": env,
+            ":cwd": sandbox.cwd,
+            ":user": sandbox.user,
+            ":network": network,
+            ":labels": labels,
+            ":lease": lease,
+            ":state": sandbox.state.name(),
+            ":reason": reason,
+            ":last_active_at": sandbox.last_active_at.unix_micros(),
+            ":state_since": sandbox.state_since.unix_micros(),
+        })?;
+    if updated == 0 {
+        return Err(CoreError::not_found(Kind::Sandbox, sandbox.id).into());
+    }
+    Ok(())
+}
+
+/// Every sandbox, in creation order.
+pub(crate) fn list(connection: &Connection) -> Result<Vec<Sandbox>, Error> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM sandboxes ORDER BY sequence"))?
+        .query_and_then([], from_row)?
+        .collect()
+}
+
+/// Removes a sandbox with its catalogue and buries its place; `false` if there was none.
+pub(crate) fn delete(connection: &Connection, id: SandboxId) -> Result<bool, Error> {
+    let deleted = connection
+        .prepare_cached("DELETE FROM sandboxes WHERE id = :id RETURNING account, sequence")?
+        .query_row(named_params! { ":id": id.as_bytes() }, |row| {
+            Ok((row.get::<_, [u8; 16]>("account")?, row.get::<_, i64>("sequence")?))
+        })
+        .optional()?;
+    let Some((account, sequence)) = deleted else { return Ok(false) };
+    // The catalogue's rows went with the sandbox; what was buried from it has no reader any more.
+    tombstones::forget(connection, id.as_bytes())?;
+    tombstones::bury(connection, Grave { owner: &account, kind: "sandbox", id: id.as_bytes() }, sequence)?;
+    Ok(true)
+}
+
+/// The place of a deleted sandbox of this account.
+pub(crate) fn find_deleted(
+    connection: &Connection,
+    account: AccountId,
+    id: SandboxId,
+) -> Result<Option<u64>, Error> {
+    tombstones::find(connection, Grave { owner: account.as_bytes(), kind: "sandbox", id: id.as_bytes() })
+}
+
+/// The structured parts of a sandbox, as their columns hold them.
+struct Encoded {
+    resources: String,
+    env: String,
+    network: Option<String>,
+    labels: String,
+    lease: String,
+    reason: Option<String>,
+}
+
+impl Encoded {
+    fn new(sandbox: &Sandbox) -> Result<Self, Error> {
+        let lease = LeaseRow::try_from(sandbox.lease)
+            .map_err(|error| Error::Unstorable { column: "lease", source: Box::new(error) })?;
+        let network = sandbox.network.clone().map(NetworkRow::from);
+        let reason = sandbox.reason.clone().map(ReasonRow::from);
+        Ok(Self {
+            resources: to_json("resources", &ResourcesRow::from(sandbox.resources))?,
+            env: to_json("env", &sandbox.env)?,
+            network: network.map(|row| to_json("network", &row)).transpose()?,
+            labels: to_json("labels", &sandbox.labels)?,
+            lease: to_json("lease", &lease)?,
+            reason: reason.map(|row| to_json("reason", &row)).transpose()?,
+        })
+    }
+}
+
+fn from_row(row: &Row<'_>) -> Result<Sandbox, Error> {
+    let record = Record { table: "sandboxes", key: "id", row };
+    let state: String = record.get("state")?;
+    Ok(Sandbox {
+        id: record.id("id", SandboxId::from_bytes)?,
+        account: record.id("account", AccountId::from_bytes)?,
+        name: record.get("name")?,
+        image: record.get("image")?,
+        image_digest: record.digest("image_digest")?,
+        resources: record.json::<ResourcesRow, _>("resources")?,
+        env: record.json::<BTreeMap<_, _>, _>("env")?,
+        cwd: record.get("cwd")?,
+        user: record.get("user")?,
+        network: record.optional_json::<NetworkRow, EgressPolicy>("network")?,
+        labels: record.json::<BTreeMap<_, _>, _>("labels")?,
+        lease: record.json::<LeaseRow, LeasePolicy>("lease")?,
+        state: state.parse().map_err(|error| record.corrupt("state", error))?,
+        reason: record.optional_json::<ReasonRow, Reason>("reason")?,
+        created_at: record.time("created_at")?,
+        last_active_at: record.time("last_active_at")?,
+        state_since: record.time("state_since")?,
+        sequence: record.unsigned("sequence")?,
+    })
+}

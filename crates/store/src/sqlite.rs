@@ -1,0 +1,236 @@
+//! The `Store` port: opens the database, and sends each call to the thread that does it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lazaret_core::ports::Store;
+use lazaret_core::{
+    Account, AccountId, CatalogueEntry, CatalogueEntryId, Digest, Event, Key, KeyHash, KeyId, PageRequest,
+    Result, Sandbox, SandboxId, Timestamp, Upload, UploadId,
+};
+use rusqlite::{Connection, OpenFlags, Transaction};
+
+use crate::migrate::migrate;
+use crate::thread::OwnerThread;
+use crate::writer::{Durability, Writer};
+use crate::{Error, accounts, catalogue, events, keys, sandboxes, uploads};
+
+/// How long a statement waits for another process, an operator's `sqlite3` for instance, to let go of the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Prepared statements kept by a connection: more than there are in this crate.
+const STATEMENTS_MAX: usize = 64;
+
+/// Records in an SQLite database.
+///
+/// Dropping it waits for queued writes and closes the database.
+pub struct Sqlite {
+    // In this order, because the writer sends to the checkpoint thread: who sends is joined first.
+    writer: OwnerThread<Writer>,
+    reader: OwnerThread<Connection>,
+    _checkpoints: Arc<OwnerThread<Connection>>,
+}
+
+impl Sqlite {
+    /// Opens the database at `path`, making it (mode 0600) and its directory (mode 0700) if they are missing, and
+    /// migrates it.
+    ///
+    /// It blocks; a large migration takes its time.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] and [`Error::Foreign`] for a database that is not this build's to touch, else what failed.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        make_private(path)?;
+        let mut connection = connect(path)?;
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        migrate(&mut connection, path)?;
+
+        let thread = |error| Error::io("start a thread for", path)(error);
+        let checkpoints = Arc::new(OwnerThread::spawn("store-fold", connect(path)?).map_err(thread)?);
+        let reader = connect(path)?;
+        reader.pragma_update(None, "query_only", true)?;
+        let reader = OwnerThread::spawn("store-read", reader).map_err(thread)?;
+        let writer = Writer::new(connection, Arc::clone(&checkpoints));
+        let writer = OwnerThread::spawn("store-write", writer).map_err(thread)?;
+        Ok(Self { writer, reader, _checkpoints: checkpoints })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        durability: Durability,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T> {
+        let done = self.writer.run(move |writer| writer.transact(durability, work)).await;
+        done.map_err(|error| error.into_core(operation))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T> {
+        let read = self.reader.run(move |connection| work(connection)).await;
+        read.map_err(|error| error.into_core(operation))
+    }
+}
+
+/// Makes the database file if it is missing, and takes from others what an earlier umask may have given them. SQLite
+/// gives the log and its index the mode of the database.
+fn make_private(path: &Path) -> Result<(), Error> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(Error::io("make", parent))?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = file.map_err(Error::io("open", path))?;
+    file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(Error::io("change the mode of", path))?;
+    // The name must be as durable as what will be promised about the content.
+    File::open(parent).and_then(|directory| directory.sync_all()).map_err(Error::io("flush", parent))
+}
+
+fn connect(path: &Path) -> Result<Connection, Error> {
+    // One thread owns a connection, so SQLite need not lock it. The path is never taken for a URI.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // A schema in a file that somebody tampered with cannot call functions with side effects.
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn create_account(&self, account: &Account) -> Result<()> {
+        let account = account.clone();
+        self.write("create_account", Durability::Power, move |db| accounts::create(db, &account)).await
+    }
+
+    async fn find_account(&self, id: AccountId) -> Result<Option<Account>> {
+        self.read("find_account", move |db| accounts::find(db, id)).await
+    }
+
+    async fn list_accounts(&self) -> Result<Vec<Account>> {
+        self.read("list_accounts", accounts::list).await
+    }
+
+    async fn delete_account(&self, id: AccountId) -> Result<bool> {
+        self.write("delete_account", Durability::Power, move |db| accounts::delete(db, id)).await
+    }
+
+    async fn create_key(&self, key: &Key) -> Result<()> {
+        let key = key.clone();
+        self.write("create_key", Durability::Power, move |db| keys::create(db, &key)).await
+    }
+
+    async fn find_key_by_hash(&self, hash: &KeyHash) -> Result<Option<Key>> {
+        let hash = *hash;
+        self.read("find_key_by_hash", move |db| keys::find_by_hash(db, &hash)).await
+    }
+
+    async fn list_keys(&self, account: AccountId) -> Result<Vec<Key>> {
+        self.read("list_keys", move |db| keys::list(db, account)).await
+    }
+
+    async fn delete_key(&self, account: AccountId, id: KeyId) -> Result<bool> {
+        self.write("delete_key", Durability::Power, move |db| keys::delete(db, account, id)).await
+    }
+
+    async fn create_sandbox(&self, sandbox: &Sandbox) -> Result<u64> {
+        let sandbox = sandbox.clone();
+        self.write("create_sandbox", Durability::Kill, move |db| sandboxes::create(db, &sandbox)).await
+    }
+
+    async fn update_sandbox(&self, sandbox: &Sandbox) -> Result<()> {
+        let sandbox = sandbox.clone();
+        self.write("update_sandbox", Durability::Kill, move |db| sandboxes::update(db, &sandbox)).await
+    }
+
+    async fn list_sandboxes(&self) -> Result<Vec<Sandbox>> {
+        self.read("list_sandboxes", sandboxes::list).await
+    }
+
+    async fn delete_sandbox(&self, id: SandboxId) -> Result<bool> {
+        self.write("delete_sandbox", Durability::Kill, move |db| sandboxes::delete(db, id)).await
+    }
+
+    async fn find_deleted_sandbox(&self, account: AccountId, id: SandboxId) -> Result<Option<u64>> {
+        self.read("find_deleted_sandbox", move |db| sandboxes::find_deleted(db, account, id)).await
+    }
+
+    async fn put_catalogue_entry(&self, entry: &CatalogueEntry) -> Result<u64> {
+        let entry = entry.clone();
+        self.write("put_catalogue_entry", Durability::Kill, move |db| catalogue::put(db, &entry)).await
+    }
+
+    async fn list_catalogue(&self, sandbox: SandboxId) -> Result<Vec<CatalogueEntry>> {
+        self.read("list_catalogue", move |db| catalogue::list(db, sandbox)).await
+    }
+
+    async fn delete_catalogue_entry(&self, sandbox: SandboxId, id: CatalogueEntryId) -> Result<bool> {
+        let delete = move |db: &Transaction<'_>| catalogue::delete(db, sandbox, id);
+        self.write("delete_catalogue_entry", Durability::Kill, delete).await
+    }
+
+    async fn find_deleted_catalogue_entry(
+        &self,
+        sandbox: SandboxId,
+        id: CatalogueEntryId,
+    ) -> Result<Option<u64>> {
+        self.read("find_deleted_catalogue_entry", move |db| catalogue::find_deleted(db, sandbox, id)).await
+    }
+
+    async fn create_upload(&self, upload: &Upload, max_bytes: u64) -> Result<u64> {
+        let upload = upload.clone();
+        self.write("create_upload", Durability::Power, move |db| uploads::create(db, &upload, max_bytes))
+            .await
+    }
+
+    async fn find_upload(&self, account: AccountId, id: UploadId) -> Result<Option<Upload>> {
+        self.read("find_upload", move |db| uploads::find(db, account, id)).await
+    }
+
+    async fn list_uploads(
+        &self,
+        account: AccountId,
+        purpose: Option<&str>,
+        page: PageRequest<u64>,
+    ) -> Result<Vec<Upload>> {
+        let purpose = purpose.map(str::to_owned);
+        self.read("list_uploads", move |db| uploads::list(db, account, purpose.as_deref(), page)).await
+    }
+
+    async fn delete_upload(&self, account: AccountId, id: UploadId) -> Result<Option<Upload>> {
+        self.write("delete_upload", Durability::Power, move |db| uploads::delete(db, account, id)).await
+    }
+
+    async fn find_deleted_upload(&self, account: AccountId, id: UploadId) -> Result<Option<u64>> {
+        self.read("find_deleted_upload", move |db| uploads::find_deleted(db, account, id)).await
+    }
+
+    async fn list_expired_uploads(&self, now: Timestamp) -> Result<Vec<Upload>> {
+        self.read("list_expired_uploads", move |db| uploads::list_expired(db, now)).await
+    }
+
+    async fn is_blob_used(&self, digest: &Digest) -> Result<bool> {
+        let digest = *digest;
+        self.read("is_blob_used", move |db| uploads::is_blob_used(db, &digest)).await
+    }
+
+    async fn append_event(&self, event: &Event) -> Result<u64> {
+        let event = event.clone();
+        self.write("append_event", Durability::Kill, move |db| events::append(db, &event)).await
+    }
+
+    async fn list_events(&self, account: AccountId, after: u64, limit: usize) -> Result<Vec<Event>> {
+        self.read("list_events", move |db| events::list(db, account, after, limit)).await
+    }
+}
