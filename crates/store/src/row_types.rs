@@ -148,6 +148,7 @@ pub(crate) enum ReasonRow {
     GuestDied,
     LostWithHost,
     StartFailed { why: String },
+    RemoveFailed { why: String },
 }
 
 impl From<Reason> for ReasonRow {
@@ -159,6 +160,7 @@ impl From<Reason> for ReasonRow {
             Reason::GuestDied => Self::GuestDied,
             Reason::LostWithHost => Self::LostWithHost,
             Reason::StartFailed(why) => Self::StartFailed { why },
+            Reason::RemoveFailed(why) => Self::RemoveFailed { why },
         }
     }
 }
@@ -172,6 +174,7 @@ impl From<ReasonRow> for Reason {
             ReasonRow::GuestDied => Self::GuestDied,
             ReasonRow::LostWithHost => Self::LostWithHost,
             ReasonRow::StartFailed { why } => Self::StartFailed(why),
+            ReasonRow::RemoveFailed { why } => Self::RemoveFailed(why),
         }
     }
 }

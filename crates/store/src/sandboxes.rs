@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lazaret_core::{
-    AccountId, EgressPolicy, Error as CoreError, Kind, LeasePolicy, Reason, Sandbox, SandboxId,
+    AccountId, EgressPolicy, Error as CoreError, Kind, LeasePolicy, Reason, Sandbox, SandboxId, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
@@ -96,6 +96,14 @@ pub(crate) fn update(connection: &Connection, sandbox: &Sandbox) -> Result<(), E
     if updated == 0 {
         return Err(CoreError::not_found(Kind::Sandbox, sandbox.id).into());
     }
+    Ok(())
+}
+
+/// Sets `last_active_at` alone. Nothing happens if the sandbox is gone.
+pub(crate) fn touch(connection: &Connection, id: SandboxId, last_active_at: Timestamp) -> Result<(), Error> {
+    connection
+        .prepare_cached("UPDATE sandboxes SET last_active_at = :last_active_at WHERE id = :id")?
+        .execute(named_params! { ":id": id.as_bytes(), ":last_active_at": last_active_at.unix_micros() })?;
     Ok(())
 }
 

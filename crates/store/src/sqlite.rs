@@ -154,6 +154,11 @@ impl Store for Sqlite {
         self.write("update_sandbox", Durability::Kill, move |db| sandboxes::update(db, &sandbox)).await
     }
 
+    async fn touch_sandbox(&self, id: SandboxId, last_active_at: Timestamp) -> Result<()> {
+        let touch = move |db: &Transaction<'_>| sandboxes::touch(db, id, last_active_at);
+        self.write("touch_sandbox", Durability::Kill, touch).await
+    }
+
     async fn list_sandboxes(&self) -> Result<Vec<Sandbox>> {
         self.read("list_sandboxes", sandboxes::list).await
     }
