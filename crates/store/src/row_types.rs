@@ -2,6 +2,7 @@
 //!
 //! The nouns derive no serde, so that a field added to one of them fails to compile here instead of changing what is on
 //! disk. Unknown fields are corruption: only a migration changes these shapes, and a newer schema is refused at open.
+//! Variants without fields are written `Name {}` because serde would overlook unknown fields of a tagged `Name`.
 
 use std::time::Duration;
 
@@ -113,17 +114,17 @@ impl From<LeaseRow> for LeasePolicy {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum NetworkRow {
-    Disabled,
+    Disabled {},
     Allowlist { domains: Vec<String>, cidrs: Vec<String> },
-    Internet,
+    Internet {},
 }
 
 impl From<EgressPolicy> for NetworkRow {
     fn from(policy: EgressPolicy) -> Self {
         match policy {
-            EgressPolicy::Disabled => Self::Disabled,
+            EgressPolicy::Disabled => Self::Disabled {},
             EgressPolicy::Allowlist { domains, cidrs } => Self::Allowlist { domains, cidrs },
-            EgressPolicy::Internet => Self::Internet,
+            EgressPolicy::Internet => Self::Internet {},
         }
     }
 }
@@ -131,9 +132,9 @@ impl From<EgressPolicy> for NetworkRow {
 impl From<NetworkRow> for EgressPolicy {
     fn from(row: NetworkRow) -> Self {
         match row {
-            NetworkRow::Disabled => Self::Disabled,
+            NetworkRow::Disabled {} => Self::Disabled,
             NetworkRow::Allowlist { domains, cidrs } => Self::Allowlist { domains, cidrs },
-            NetworkRow::Internet => Self::Internet,
+            NetworkRow::Internet {} => Self::Internet,
         }
     }
 }
@@ -142,11 +143,11 @@ impl From<NetworkRow> for EgressPolicy {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "code", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum ReasonRow {
-    Requested,
-    Idle,
-    EndOfLife,
-    GuestDied,
-    LostWithHost,
+    Requested {},
+    Idle {},
+    EndOfLife {},
+    GuestDied {},
+    LostWithHost {},
     StartFailed { why: String },
     RemoveFailed { why: String },
 }
@@ -154,11 +155,11 @@ pub(crate) enum ReasonRow {
 impl From<Reason> for ReasonRow {
     fn from(reason: Reason) -> Self {
         match reason {
-            Reason::Requested => Self::Requested,
-            Reason::Idle => Self::Idle,
-            Reason::EndOfLife => Self::EndOfLife,
-            Reason::GuestDied => Self::GuestDied,
-            Reason::LostWithHost => Self::LostWithHost,
+            Reason::Requested => Self::Requested {},
+            Reason::Idle => Self::Idle {},
+            Reason::EndOfLife => Self::EndOfLife {},
+            Reason::GuestDied => Self::GuestDied {},
+            Reason::LostWithHost => Self::LostWithHost {},
             Reason::StartFailed(why) => Self::StartFailed { why },
             Reason::RemoveFailed(why) => Self::RemoveFailed { why },
         }
@@ -168,11 +169,11 @@ impl From<Reason> for ReasonRow {
 impl From<ReasonRow> for Reason {
     fn from(row: ReasonRow) -> Self {
         match row {
-            ReasonRow::Requested => Self::Requested,
-            ReasonRow::Idle => Self::Idle,
-            ReasonRow::EndOfLife => Self::EndOfLife,
-            ReasonRow::GuestDied => Self::GuestDied,
-            ReasonRow::LostWithHost => Self::LostWithHost,
+            ReasonRow::Requested {} => Self::Requested,
+            ReasonRow::Idle {} => Self::Idle,
+            ReasonRow::EndOfLife {} => Self::EndOfLife,
+            ReasonRow::GuestDied {} => Self::GuestDied,
+            ReasonRow::LostWithHost {} => Self::LostWithHost,
             ReasonRow::StartFailed { why } => Self::StartFailed(why),
             ReasonRow::RemoveFailed { why } => Self::RemoveFailed(why),
         }

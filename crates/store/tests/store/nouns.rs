@@ -1,0 +1,160 @@
+//! Nouns to store: each differs from its neighbours in every field that the number can reach.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use lazaret_core::ports::Store;
+use lazaret_core::{
+    Account, AccountId, CatalogueEntry, CatalogueEntryId, Digest, EgressPolicy, Event, EventKind, FilePath,
+    IdleAction, Key, KeyHash, KeyId, LeasePolicy, Reason, Resources, Sandbox, SandboxId, Scope, Source,
+    State, Timestamp, Upload, UploadId,
+};
+
+/// Sixteen bytes that hold `number`, for an id.
+fn id_bytes(number: u64) -> [u8; 16] {
+    (u128::from(number) | 0x68a0_0001 << 96).to_be_bytes()
+}
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_micros(1_755_300_000_000_000 + seconds * 1_000_000 + 7)
+}
+
+pub(crate) fn account_id(number: u64) -> AccountId {
+    AccountId::from_bytes(id_bytes(number))
+}
+
+pub(crate) fn sandbox_id(number: u64) -> SandboxId {
+    SandboxId::from_bytes(id_bytes(number))
+}
+
+pub(crate) fn entry_id(number: u64) -> CatalogueEntryId {
+    CatalogueEntryId::from_bytes(id_bytes(number))
+}
+
+pub(crate) fn upload_id(number: u64) -> UploadId {
+    UploadId::from_bytes(id_bytes(number))
+}
+
+pub(crate) fn digest(number: u8) -> Digest {
+    Digest::from_bytes([number; 32])
+}
+
+pub(crate) fn account(number: u64) -> Account {
+    Account {
+        id: account_id(number),
+        name: format!("account {number}"),
+        tier: "default".to_owned(),
+        created_at: at(0),
+    }
+}
+
+/// An account that is stored.
+pub(crate) async fn stored_account(store: &dyn Store, number: u64) -> AccountId {
+    let account = account(number);
+    store.create_account(&account).await.unwrap();
+    account.id
+}
+
+pub(crate) fn key(number: u64, account: AccountId) -> Key {
+    let mut hash = [0; 32];
+    hash[..8].copy_from_slice(&number.to_le_bytes());
+    Key {
+        id: KeyId::from_bytes(id_bytes(number)),
+        account,
+        name: format!("key {number}"),
+        hint: format!("lz-{number}"),
+        hash: KeyHash(hash),
+        scopes: Scope::ALL.to_vec(),
+        created_at: at(1),
+        expires_at: Some(at(2)),
+    }
+}
+
+/// A sandbox with nothing that is optional.
+pub(crate) fn sandbox(number: u64, account: AccountId) -> Sandbox {
+    Sandbox {
+        id: sandbox_id(number),
+        account,
+        name: format!("sandbox {number}"),
+        image: "host".to_owned(),
+        image_digest: digest(1),
+        resources: Resources::default(),
+        env: BTreeMap::new(),
+        cwd: None,
+        user: None,
+        network: None,
+        labels: BTreeMap::new(),
+        lease: LeasePolicy::default(),
+        state: State::Creating,
+        reason: None,
+        created_at: at(0),
+        last_active_at: at(0),
+        state_since: at(0),
+        sequence: 0,
+    }
+}
+
+/// A sandbox with everything that is optional, and texts that quoting could break.
+pub(crate) fn full_sandbox(number: u64, account: AccountId) -> Sandbox {
+    let pairs =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Sandbox {
+        name: "it's \"quoted\" \u{1F980} \\ %_".to_owned(),
+        image: "debian:bookworm".to_owned(),
+        image_digest: digest(0xfe),
+        resources: Resources { memory_bytes: u64::MAX, cpu_millis: u32::MAX, pids: 17, disk_bytes: 1 },
+        env: pairs(&[("PATH", "/bin:/usr/bin"), ("EMPTY", ""), ("UMLAUT", "\u{e4}\n\t\"'")]),
+        cwd: Some("/mnt/data".to_owned()),
+        user: Some("nobody:nogroup".to_owned()),
+        network: Some(EgressPolicy::Allowlist {
+            domains: vec!["*.example.org".to_owned()],
+            cidrs: vec!["192.0.2.0/24".to_owned(), "2001:db8::/32".to_owned()],
+        }),
+        labels: pairs(&[("team", "a"), ("", "")]),
+        lease: LeasePolicy {
+            idle: Some((Duration::from_nanos(1_200_000_000_001), IdleAction::Pause)),
+            delete_stopped_after: Some(Duration::from_secs(3600)),
+            life: Some(Duration::from_secs(365 * 24 * 3600)),
+        },
+        state: State::Error,
+        reason: Some(Reason::StartFailed("no such image: \"x\"".to_owned())),
+        created_at: at(-3),
+        last_active_at: at(1),
+        state_since: Timestamp::from_unix_micros(i64::MAX),
+        ..sandbox(number, account)
+    }
+}
+
+pub(crate) fn entry(number: u64, sandbox: SandboxId, path: &[u8]) -> CatalogueEntry {
+    CatalogueEntry {
+        id: entry_id(number),
+        sandbox,
+        path: FilePath::new(path).unwrap(),
+        bytes: number,
+        source: Source::User,
+        created_at: at(3),
+        sequence: 0,
+    }
+}
+
+pub(crate) fn upload(number: u64, account: AccountId, bytes: u64) -> Upload {
+    Upload {
+        id: upload_id(number),
+        account,
+        filename: format!("file {number}.csv"),
+        bytes,
+        digest: digest(7),
+        purpose: "user_data".to_owned(),
+        created_at: at(4),
+        expires_at: None,
+        sequence: 0,
+    }
+}
+
+pub(crate) fn event(account: AccountId, kind: EventKind) -> Event {
+    Event { sequence: 0, at: at(5), account, sandbox: Some(sandbox_id(9)), kind }
+}
+
+pub(crate) fn denied(number: u64) -> EventKind {
+    EventKind::AccessDenied { what: format!("attempt {number}") }
+}
