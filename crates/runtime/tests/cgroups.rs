@@ -271,14 +271,22 @@ fn killing_reaches_what_daemonised_ignores_signals_or_is_frozen() {
 }
 
 #[test]
-fn one_kill_is_enough_for_a_process_that_forks_all_the_time() {
+fn one_kill_is_enough_for_processes_that_fork_and_exit_all_the_time() {
     on_every_layout(|fixture| {
-        let group = fixture.cgroups.create("storm", &ROOMY).unwrap();
-        let mut shell =
-            Inside::start(&group, "f() { while :; do (sleep 0 & sleep 0); done; }; f & f & f & f");
-        wait_for("the storm to rise", || group.stats().unwrap().pids >= 8);
-        group.kill().unwrap();
+        let group = fixture
+            .cgroups
+            .create("hop", &Limits { memory_bytes: 256 * MIB, pids: 20_000, cpu: None })
+            .unwrap();
+        // Each process starts its successor and ends.
+        let script =
+            r#"hop='sh -c "$0" "$0" &'; i=0; while [ $i -lt 16 ]; do sh -c "$hop" "$hop"; i=$((i+1)); done"#;
+        let mut shell = Inside::start(&group, script);
         shell.end();
+        let mut seen = group.pids().unwrap();
+        wait_for("the processes to change", || group.pids().unwrap().iter().all(|pid| !seen.contains(pid)));
+        seen = group.pids().unwrap();
+        assert!(!seen.is_empty());
+        group.kill().unwrap();
         group.remove(DEADLINE).unwrap();
     });
 }

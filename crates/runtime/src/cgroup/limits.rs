@@ -140,3 +140,53 @@ fn quota_us(cpu: CpuLimit) -> u64 {
 fn shares(cpu: CpuLimit) -> u64 {
     (u64::from(cpu.weight) * SHARES_ORDINARY / 100).max(SHARES_MIN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { memory_bytes: 1 << 30, pids: 256, cpu: Some(CpuLimit { millis: 1500, weight: 50 }) };
+
+    /// Writes the limits into a stand-in group that has these files, and gives what they then hold.
+    fn check(version: Version, limits: &Limits, files: &[&str]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("box")).unwrap();
+        let paths = files.iter().map(|name| dir.path().join("box").join(name)).collect::<Vec<_>>();
+        for path in &paths {
+            std::fs::write(path, "").unwrap();
+        }
+        let parent = Dir::open(dir.path()).unwrap();
+        write(&parent, version, &Controller::ALL, "box", limits).unwrap();
+        paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_unified_files_carry_a_ceiling_without_swap() {
+        let files = ["memory.max", "memory.swap.max", "pids.max", "cpu.max", "cpu.weight"];
+        assert_eq!(
+            check(Version::Unified, &LIMITS, &files),
+            ["1073741824", "0", "256", "150000 100000", "50"]
+        );
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_count_swap_gets_what_it_can_enforce() {
+        let unlimited_cpu = Limits { cpu: None, ..LIMITS };
+        assert_eq!(
+            check(Version::Unified, &unlimited_cpu, &["memory.max", "pids.max"]),
+            ["1073741824", "256"]
+        );
+        let files = ["memory.limit_in_bytes", "memory.swappiness", "pids.max"];
+        assert_eq!(check(Version::Legacy, &unlimited_cpu, &files), ["1073741824", "0", "256"]);
+    }
+
+    #[test]
+    fn the_legacy_files_carry_the_same_on_their_own_scales() {
+        let files =
+            ["memory.limit_in_bytes", "pids.max", "cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares"];
+        let with_swap = [&files[..], &["memory.swappiness"]].concat();
+        let values = check(Version::Legacy, &LIMITS, &with_swap);
+        assert_eq!(values, ["1073741824", "256", "100000", "150000", "512", "0"]);
+    }
+}

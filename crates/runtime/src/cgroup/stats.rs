@@ -62,3 +62,69 @@ pub(super) fn read_into(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a stand-in group made of these files.
+    fn check(version: Version, files: &[(&str, &str)]) -> Result<Stats, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("box")).unwrap();
+        for (name, content) in files {
+            std::fs::write(dir.path().join("box").join(name), content).unwrap();
+        }
+        let parent = Dir::open(dir.path()).unwrap();
+        let mut stats = Stats::default();
+        for controller in Controller::ALL {
+            read_into(&mut stats, &parent, version, controller, "box")?;
+        }
+        Ok(stats)
+    }
+
+    const UNIFIED: [(&str, &str); 6] = [
+        ("memory.current", "8192\n"),
+        ("memory.peak", "12288\n"),
+        ("memory.stat", "anon 4096\nfile 4096\ninactive_file 1024\nactive_file 3072\n"),
+        ("memory.events", "low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n"),
+        ("cpu.stat", "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\n"),
+        ("pids.current", "3\n"),
+    ];
+
+    const WANTED: Stats = Stats {
+        memory_bytes: 8192,
+        memory_reclaimable_bytes: 1024,
+        memory_peak_bytes: Some(12_288),
+        cpu_time: Some(Duration::from_micros(1500)),
+        pids: 3,
+        oom_kills: 2,
+    };
+
+    #[test]
+    fn both_versions_read_alike() {
+        assert_eq!(check(Version::Unified, &UNIFIED).unwrap(), WANTED);
+        let legacy = [
+            ("memory.usage_in_bytes", "8192\n"),
+            ("memory.max_usage_in_bytes", "12288\n"),
+            ("memory.stat", "inactive_file 7\ntotal_inactive_file 1024\n"),
+            ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
+            ("cpuacct.usage", "1500000\n"),
+            ("pids.current", "3\n"),
+        ];
+        assert_eq!(check(Version::Legacy, &legacy).unwrap(), WANTED);
+    }
+
+    #[test]
+    fn an_older_kernel_has_no_peak() {
+        let files = UNIFIED.into_iter().filter(|(name, _)| *name != "memory.peak").collect::<Vec<_>>();
+        assert_eq!(check(Version::Unified, &files).unwrap(), Stats { memory_peak_bytes: None, ..WANTED });
+    }
+
+    #[test]
+    fn what_is_no_number_is_named_with_its_file() {
+        let mut files = UNIFIED;
+        files[5].1 = "three\n";
+        let error = check(Version::Unified, &files).unwrap_err().to_string();
+        assert!(error.ends_with("box/pids.current holds \"three\", which is not a number"), "{error}");
+    }
+}
