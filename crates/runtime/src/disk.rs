@@ -1,0 +1,62 @@
+//! The disk of a sandbox: an ext4 image in a sparse file, which is where its hard limit of bytes and inodes comes from.
+//!
+//! ```text
+//!   disk.ext4 ──flock──▶ loop device (clears itself) ──▶ detached ext4 mount ──idmap──▶ upper and work of the overlays
+//! ```
+//!
+//! The lock is taken on the file description that the loop device keeps. So it is held for exactly as long as the
+//! device is bound, whoever bound it and whether that process still lives: one image is never mounted twice.
+//!
+//! Not here: making images (`template`), which the server does.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::io::Errno;
+use rustix::mount::MountAttrFlags;
+
+use crate::error::{At, SetupError, Step};
+use crate::filesystem::{MountOption, mount};
+use crate::sys::loop_device;
+
+/// Bytes of a block, of the file system and of the loop device alike, so that direct I/O is always aligned.
+pub(crate) const BLOCK_BYTES: u32 = 4096;
+
+/// Directory on a disk for the overlay of the lower with this number; it has `upper` and `work` in it.
+pub(crate) fn overlay_directory(root: &Path, index: usize) -> PathBuf {
+    root.join(index.to_string())
+}
+
+/// Mounts a disk image, detached.
+///
+/// # Errors
+/// `EBUSY` while an earlier mount of the image is not gone yet, else the call that failed.
+pub(crate) fn open_disk(image: &Path) -> Result<OwnedFd, SetupError> {
+    const STEP: Step = Step::Disk;
+    let file = open(image, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+        .at(STEP, "open", image)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(Errno::BUSY),
+        other => other,
+    }
+    .at(STEP, "lock", image)?;
+    let device = loop_device::bind(&file, BLOCK_BYTES).at(STEP, "bind a loop device to", image)?;
+    let source = device.path.to_string_lossy();
+    // Inode tables are zeroed when they are used; zeroing them in the background would fill the sparse file.
+    let options = [MountOption::Pair("source", &source), MountOption::Flag("noinit_itable")];
+    mount(STEP, "ext4", &options, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)
+}
+
+/// Whether no loop device has the image bound.
+///
+/// # Errors
+/// Those of open(2), `ENOENT` among them, and flock(2).
+pub(crate) fn is_free(image: &Path) -> rustix::io::Result<bool> {
+    let file = open(image, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}

@@ -1,0 +1,96 @@
+//! Where things are: in the data directory, as the host sees it, and in the spawner's own small tree.
+//!
+//! ```text
+//!   <data dir>/                          the spawner's root (a read-only tmpfs)
+//!     templates/ext4-v1-<bytes>.img        host/<absolute path>   the data directory and the roots of lowers
+//!     sandboxes/<id>/        mode 0700     lower/0..8  disk  root  stage   mount points of a start
+//!       disk.ext4            the upper     empty      what masked directories show
+//!       record.json          see `record`  proc  sys  dev
+//!       guest.sock           see `connect`
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use lazaret_core::SandboxId;
+
+/// Lowers that one sandbox may have: an image's tree, the host's `/usr`, and room for what comes.
+pub(crate) const LOWERS_MAX: usize = 8;
+
+/// File names in a sandbox's directory.
+pub(crate) const DISK: &str = "disk.ext4";
+pub(crate) const RECORD: &str = "record.json";
+pub(crate) const SOCKET: &str = "guest.sock";
+
+/// The data directory, seen from the host or from the spawner's tree.
+#[derive(Debug, Clone)]
+pub(crate) struct DataDir {
+    root: PathBuf,
+}
+
+impl DataDir {
+    /// As the host sees it.
+    pub(crate) fn on_host(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// As the spawner sees it after it has moved to its own tree.
+    pub(crate) fn in_spawner(root: &Path) -> Self {
+        Self { root: in_spawner(root) }
+    }
+
+    /// The directory itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Formatted disk images to copy from.
+    pub(crate) fn templates(&self) -> PathBuf {
+        self.root.join("templates")
+    }
+
+    /// All sandboxes.
+    pub(crate) fn sandboxes(&self) -> PathBuf {
+        self.root.join("sandboxes")
+    }
+
+    /// One sandbox.
+    pub(crate) fn sandbox(&self, id: SandboxId) -> PathBuf {
+        self.sandboxes().join(id.to_string())
+    }
+}
+
+/// Where the spawner's tree has a directory of the host.
+pub(crate) fn in_spawner(host: &Path) -> PathBuf {
+    Path::new("/host").join(host.strip_prefix("/").unwrap_or(host))
+}
+
+/// Mount points in the spawner's tree that a start uses in its own copy of the mount namespace. Their names are all
+/// that a sandbox can learn about the host's side of its root, from the options in its `/proc/self/mountinfo`.
+pub(crate) mod tree {
+    use std::path::PathBuf;
+
+    /// Where the lower of this number is attached.
+    pub(crate) fn lower(index: usize) -> PathBuf {
+        PathBuf::from(format!("/lower/{index}"))
+    }
+
+    pub(crate) const DISK: &str = "/disk";
+    pub(crate) const NEW_ROOT: &str = "/root";
+    pub(crate) const STAGE: &str = "/stage";
+    pub(crate) const EMPTY: &str = "/empty";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spawner_has_the_data_directory_under_its_host_path() {
+        let data = DataDir::in_spawner(Path::new("/var/lib/lazaret"));
+        let id = SandboxId::from_bytes([7; 16]);
+        assert_eq!(
+            data.sandbox(id),
+            Path::new("/host/var/lib/lazaret/sandboxes").join("07".repeat(16))
+        );
+    }
+}

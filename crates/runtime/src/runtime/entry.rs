@@ -1,0 +1,79 @@
+//! What is known about each sandbox in memory.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lazaret_core::SandboxId;
+use tokio::io::unix::AsyncFd;
+
+use crate::error::Error;
+use crate::record::Run;
+use crate::sys;
+
+/// A guest that runs, or has died and not been cleared away.
+#[derive(Debug)]
+pub(super) struct Living {
+    pub(super) run: Run,
+    pidfd: AsyncFd<OwnedFd>,
+}
+
+impl Living {
+    pub(super) fn new(run: Run, pidfd: OwnedFd) -> Result<Self, Error> {
+        let pidfd = sys::readiness::watch(pidfd).map_err(Error::file("watch", "a pidfd"))?;
+        Ok(Self { run, pidfd })
+    }
+
+    /// Returns when the process is dead.
+    pub(super) async fn death(&self) -> Result<(), Error> {
+        // A pidfd stays readable once its process is dead, so the readiness is never cleared.
+        self.pidfd.readable().await.map(|mut guard| guard.retain_ready()).map_err(Error::file("watch", "a pidfd"))
+    }
+
+    /// Whether it is dead now.
+    pub(super) async fn is_dead(&self) -> Result<bool, Error> {
+        match tokio::time::timeout(Duration::ZERO, self.death()).await {
+            Ok(result) => result.map(|()| true),
+            Err(_elapsed) => Ok(false),
+        }
+    }
+}
+
+/// One sandbox.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    /// Held by the verb that is at work.
+    pub(super) verbs: tokio::sync::Mutex<()>,
+    living: Mutex<Option<Arc<Living>>>,
+}
+
+impl Entry {
+    pub(super) fn living(&self) -> Option<Arc<Living>> {
+        self.living.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_living(&self, living: Option<Arc<Living>>) {
+        *self.living.lock().unwrap_or_else(PoisonError::into_inner) = living;
+    }
+}
+
+/// All sandboxes that a verb was called for and that are not deleted.
+#[derive(Debug, Default)]
+pub(super) struct Entries {
+    entries: Mutex<HashMap<SandboxId, Arc<Entry>>>,
+}
+
+impl Entries {
+    pub(super) fn find(&self, id: SandboxId) -> Option<Arc<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    pub(super) fn get_or_insert(&self, id: SandboxId) -> Arc<Entry> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
+    }
+
+    pub(super) fn remove(&self, id: SandboxId) {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}

@@ -1,0 +1,273 @@
+//! The verbs that change a sandbox. Each holds the sandbox's lock, and can be called again after any failure.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lazaret_core::ports::{Instance, RuntimeSpec};
+use lazaret_core::{EgressPolicy, SandboxId, limits};
+use rustix::io::Errno;
+
+use super::NamespacesRuntime;
+use super::adopt::{make_private_directory, remove_directory};
+use super::entry::{Entry, Living};
+use crate::disk;
+use crate::error::Error;
+use crate::layout::{DISK, LOWERS_MAX};
+use crate::record::{Record, Run};
+use crate::spawner::wire::{Answer, LowerOrder, Request, StartOrder};
+use crate::template;
+
+/// How long a killed sandbox may take to be gone. It takes milliseconds; a disk with much to write back takes longer.
+const DEATH_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a graceful stop looks whether the tenant's processes have ended.
+const GRACE_LOOK: Duration = Duration::from_millis(10);
+
+/// How often it is looked whether the disk of a dead sandbox has been unmounted.
+const RELEASE_LOOK: Duration = Duration::from_millis(1);
+
+impl NamespacesRuntime {
+    pub(super) async fn create_sandbox(&self, spec: &RuntimeSpec) -> Result<(), Error> {
+        if spec.network != EgressPolicy::Disabled {
+            return Err(Error::Unsupported("the namespaces runtime has no network but loopback".to_owned()));
+        }
+        if spec.rootfs.lowers.is_empty() || spec.rootfs.lowers.len() > LOWERS_MAX {
+            return Err(Error::Unsupported(format!("an image must have from 1 to {LOWERS_MAX} trees")));
+        }
+        let entry = self.entries.get_or_insert(spec.id);
+        let _verb = entry.verbs.lock().await;
+        let directory = self.data.sandbox(spec.id);
+        if Record::read(&directory)?.is_some() {
+            return Ok(());
+        }
+        self.check_host_disk()?;
+        let made = self.make_directory(&directory, spec.resources.disk_bytes).await;
+        if made.is_err() {
+            remove_directory(&directory).await?;
+        }
+        made
+    }
+
+    /// The record comes last: a directory without one is the rest of an interrupted creation.
+    async fn make_directory(&self, directory: &Path, disk_bytes: u64) -> Result<(), Error> {
+        let template = template::ensure(&self.data, disk_bytes).await?;
+        let directory = directory.to_owned();
+        blocking(move || {
+            // What an interrupted creation left is not to be relied on.
+            match std::fs::remove_dir_all(&directory) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::file("remove", directory)(error));
+                }
+                _ => {}
+            }
+            make_private_directory(&directory).map_err(Error::file("make", &directory))?;
+            let image = directory.join(DISK);
+            template::copy(&template, &image).map_err(Error::file("copy a disk to", image))?;
+            Record::new().write(&directory).map_err(Error::file("write the record in", directory))
+        })
+        .await
+    }
+
+    pub(super) async fn start_sandbox(&self, spec: &RuntimeSpec) -> Result<Instance, Error> {
+        let id = spec.id;
+        let entry = self.entries.get_or_insert(id);
+        let _verb = entry.verbs.lock().await;
+        let directory = self.data.sandbox(id);
+        self.settle(id, &entry).await?;
+        if let Some(living) = entry.living() {
+            return Ok(instance(&living.run));
+        }
+        let record = Record::read(&directory)?.ok_or(Error::NotFound(id))?;
+        self.check_host_disk()?;
+        let image = directory.join(DISK);
+        await_release(id, &image).await?;
+        template::repair(&image).await?;
+
+        let id_range = self.ids().take()?;
+        let order = StartOrder {
+            id: id.to_string(),
+            lowers: spec
+                .rootfs
+                .lowers
+                .iter()
+                .map(|lower| LowerOrder { at: lower.at.clone(), source: lower.source.clone() })
+                .collect(),
+            hostname: spec.hostname.clone(),
+            id_range,
+            memory_bytes: spec.resources.memory_bytes,
+            cpu_millis: spec.resources.cpu_millis,
+            pids: spec.resources.pids,
+            write_etc: !record.started_before,
+        };
+        let started = self.start_as_ordered(id, order, &directory).await;
+        match started {
+            Ok(living) => {
+                let living = Arc::new(living);
+                self.client.remember(id.to_string(), living.run.clone());
+                entry.set_living(Some(living.clone()));
+                Ok(instance(&living.run))
+            }
+            Err(error) => {
+                self.ids().free(id_range);
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_as_ordered(
+        &self,
+        id: SandboxId,
+        order: StartOrder,
+        directory: &Path,
+    ) -> Result<Living, Error> {
+        match self.client.ask(Request::Start(Box::new(order))).await {
+            Ok((Answer::Started { times, .. }, Some(pidfd))) => {
+                tracing::debug!(sandbox.id = %id, ?times, "the guest runs");
+                let run = Record::read(directory)?.and_then(|record| record.run).ok_or(Error::NotFound(id))?;
+                Living::new(run, pidfd)
+            }
+            Ok((other, _)) => Err(Error::SpawnerGone(format!("unexpected answer {other:?}"))),
+            Err(error) => {
+                if matches!(error, Error::SpawnerGone(_) | Error::SpawnerSilent(_)) {
+                    // Nobody knows how far it got, so whatever is there is ended.
+                    self.client.ask(Request::Clear { id: id.to_string() }).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn stop_sandbox(&self, id: SandboxId, grace: Duration) -> Result<(), Error> {
+        let Some(entry) = self.entries.find(id) else { return Ok(()) };
+        let _verb = entry.verbs.lock().await;
+        self.settle(id, &entry).await?;
+        let Some(living) = entry.living() else { return Ok(()) };
+        if !grace.is_zero() {
+            self.end_politely(id, &living, grace).await?;
+        }
+        self.end(id, &entry, &living).await
+    }
+
+    /// SIGTERM to everything but the guest, and some time to obey.
+    async fn end_politely(&self, id: SandboxId, living: &Living, grace: Duration) -> Result<(), Error> {
+        let name = id.to_string();
+        self.client.ask(Request::Thaw { id: name.clone() }).await?;
+        self.client.ask(Request::Terminate { id: name.clone() }).await?;
+        let all_ended = async {
+            let mut look = tokio::time::interval(GRACE_LOOK);
+            loop {
+                look.tick().await;
+                match self.client.ask(Request::Measure { id: name.clone() }).await? {
+                    (Answer::Usage(usage), _) if usage.processes > 1 => {}
+                    _ => return Ok(()),
+                }
+            }
+        };
+        tokio::select! {
+            result = tokio::time::timeout(grace, all_ended) => result.unwrap_or(Ok(())),
+            result = living.death() => result,
+        }
+    }
+
+    /// SIGKILL, and the wait for its effect.
+    async fn end(&self, id: SandboxId, entry: &Entry, living: &Living) -> Result<(), Error> {
+        self.client.ask(Request::Kill { id: id.to_string() }).await?;
+        tokio::time::timeout(DEATH_PATIENCE, living.death())
+            .await
+            .map_err(|_elapsed| Error::WillNotDie { id, waited: DEATH_PATIENCE })??;
+        self.settle(id, entry).await
+    }
+
+    pub(super) async fn while_running(&self, id: SandboxId, request: Request) -> Result<(), Error> {
+        let entry = self.entries.find(id).ok_or(Error::NotRunning(id))?;
+        let _verb = entry.verbs.lock().await;
+        self.settle(id, &entry).await?;
+        match self.client.ask(request).await? {
+            (Answer::Done, _) => Ok(()),
+            _ => Err(Error::NotRunning(id)),
+        }
+    }
+
+    pub(super) async fn delete_sandbox(&self, id: SandboxId) -> Result<(), Error> {
+        let entry = self.entries.get_or_insert(id);
+        let _verb = entry.verbs.lock().await;
+        self.settle(id, &entry).await?;
+        if let Some(living) = entry.living() {
+            self.end(id, &entry, &living).await?;
+        } else {
+            // Also what a start left that was interrupted with its server.
+            self.client.ask(Request::Clear { id: id.to_string() }).await?;
+        }
+        let directory = self.data.sandbox(id);
+        await_release(id, &directory.join(DISK)).await?;
+        remove_directory(&directory).await?;
+        self.entries.remove(id);
+        Ok(())
+    }
+
+    pub(super) async fn wait_for_death(&self, id: SandboxId) -> Result<(), Error> {
+        let Some(entry) = self.entries.find(id) else { return Ok(()) };
+        let Some(living) = entry.living() else { return Ok(()) };
+        living.death().await?;
+        let _verb = entry.verbs.lock().await;
+        self.settle(id, &entry).await
+    }
+
+    /// Clears away what a dead guest left. The caller holds the sandbox's lock.
+    async fn settle(&self, id: SandboxId, entry: &Entry) -> Result<(), Error> {
+        let Some(living) = entry.living() else { return Ok(()) };
+        if !living.is_dead().await? {
+            return Ok(());
+        }
+        self.client.forget(&id.to_string());
+        self.client.ask(Request::Clear { id: id.to_string() }).await?;
+        let directory = self.data.sandbox(id);
+        if let Some(record) = Record::read(&directory)? {
+            record.ended().write(&directory).map_err(Error::file("write the record in", &directory))?;
+        }
+        self.ids().free(living.run.id_range);
+        entry.set_living(None);
+        Ok(())
+    }
+
+    fn check_host_disk(&self) -> Result<(), Error> {
+        let path = self.data.root();
+        let status = rustix::fs::statvfs(path).map_err(|errno| Error::file("look at", path)(errno.into()))?;
+        let free_bytes = status.f_bavail.saturating_mul(status.f_frsize);
+        if free_bytes < limits::HOST_DISK_RESERVE_BYTES {
+            let needed_bytes = limits::HOST_DISK_RESERVE_BYTES;
+            return Err(Error::HostDiskFull { path: path.to_owned(), free_bytes, needed_bytes });
+        }
+        Ok(())
+    }
+}
+
+fn instance(run: &Run) -> Instance {
+    Instance { pid: run.pid.unsigned_abs() }
+}
+
+/// Waits until nothing has the disk mounted any more; one that is not there is free.
+async fn await_release(id: SandboxId, image: &Path) -> Result<(), Error> {
+    let released = async {
+        let mut look = tokio::time::interval(RELEASE_LOOK);
+        loop {
+            look.tick().await;
+            match disk::is_free(image) {
+                Ok(true) | Err(Errno::NOENT) => return Ok(()),
+                Ok(false) => {}
+                Err(errno) => return Err(Error::file("lock", image)(errno.into())),
+            }
+        }
+    };
+    tokio::time::timeout(DEATH_PATIENCE, released)
+        .await
+        .map_err(|_elapsed| Error::WillNotDie { id, waited: DEATH_PATIENCE })?
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::HostUnfit(format!("a file operation panicked: {error}"))),
+    }
+}

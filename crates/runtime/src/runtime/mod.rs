@@ -1,0 +1,181 @@
+//! The namespaces runtime: the [`Runtime`] port over the spawner.
+//!
+//! ```text
+//!              create            start              guest dies, stop
+//!   (nothing) ───────▶ directory ─────▶ + process, ───────────────▶ directory ──delete──▶ (nothing)
+//!                      disk, record     cgroup, ids                 disk, record
+//! ```
+//!
+//! One lock a sandbox orders its verbs; connecting, measuring and waiting do not take it. What is known in memory is a
+//! cache of what the records say, so that a server that was killed finds everything again ([`adopt`]).
+//!
+//! Not here: what a sandbox may become next and why (the core's drivers), and everything that needs privileges (the
+//! spawner).
+
+mod adopt;
+mod entry;
+mod lifecycle;
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lazaret_core::ports::{Adopted, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, Usage};
+use lazaret_core::{Result, SandboxId};
+
+use crate::client::Client;
+use crate::connect::connect;
+use crate::error::Error;
+use crate::id_range::{IdRanges, IdSpace};
+use crate::layout::DataDir;
+use crate::spawner::Program;
+use crate::spawner::wire::{Answer, Request, Settings};
+use entry::Entries;
+
+/// What a namespaces runtime is told once.
+#[derive(Debug, Clone)]
+pub struct RuntimeConfig {
+    /// Where sandboxes and templates are kept. Absolute.
+    pub data_dir: PathBuf,
+    /// Directories of the host, besides the data directory, beneath which lowers may be. Absolute, and there.
+    pub lower_roots: Vec<PathBuf>,
+    /// Name of the cgroup above all sandboxes' cgroups. Two servers on one host need two names.
+    pub cgroup_name: String,
+    /// The host's ids that sandboxes get.
+    pub id_space: IdSpace,
+    /// The program that becomes the spawner.
+    pub spawner: Program,
+}
+
+impl RuntimeConfig {
+    /// The settings of an ordinary server with this data directory: lowers from there and from the host's `/usr`.
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self {
+            data_dir,
+            lower_roots: vec![PathBuf::from("/usr")],
+            cgroup_name: "lazaret".to_owned(),
+            id_space: IdSpace::default(),
+            spawner: Program::Itself,
+        }
+    }
+}
+
+/// Sandboxes as processes in namespaces of this host.
+#[derive(Debug)]
+pub struct NamespacesRuntime {
+    data: DataDir,
+    client: Client,
+    ids: Mutex<IdRanges>,
+    entries: Entries,
+}
+
+impl NamespacesRuntime {
+    /// Starts the spawner and waits until it is ready. May be called outside of an async runtime.
+    ///
+    /// # Errors
+    /// [`Error::HostUnfit`] if this host cannot run sandboxes, [`Error::File`] if the data directory cannot be used.
+    pub fn launch(config: RuntimeConfig) -> std::result::Result<Self, Error> {
+        let data = DataDir::on_host(&config.data_dir);
+        let sandboxes = data.sandboxes();
+        adopt::make_private_directory(&sandboxes).map_err(Error::file("make", &sandboxes))?;
+        // Bind mounts are made of real paths; a link on the way would be one that the spawner cannot follow later.
+        let canonical =
+            |path: &PathBuf| path.canonicalize().map_err(Error::file("find", path.clone()));
+        let settings = Settings {
+            data_dir: canonical(&config.data_dir)?,
+            lower_roots: config.lower_roots.iter().map(canonical).collect::<std::result::Result<_, _>>()?,
+            cgroup_name: config.cgroup_name,
+        };
+        Ok(Self {
+            data: DataDir::on_host(&settings.data_dir),
+            client: Client::launch(config.spawner, settings)?,
+            ids: Mutex::new(IdRanges::new(config.id_space)),
+            entries: Entries::default(),
+        })
+    }
+
+    fn ids(&self) -> std::sync::MutexGuard<'_, IdRanges> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn measure(&self, id: SandboxId) -> std::result::Result<Usage, Error> {
+        let disk = self.data.sandbox(id).join(crate::layout::DISK);
+        let metadata = tokio::fs::metadata(&disk).await.map_err(|_| Error::NotFound(id))?;
+        /// Bytes in a block of `st_blocks`, whatever the file system's own blocks are (stat(3type)).
+        const STAT_BLOCK_BYTES: u64 = 512;
+        let disk_bytes = std::os::unix::fs::MetadataExt::blocks(&metadata) * STAT_BLOCK_BYTES;
+        let usage = match self.client.ask(Request::Measure { id: id.to_string() }).await? {
+            (Answer::Usage(usage), _) => usage,
+            _ => return Ok(Usage { disk_bytes, ..Usage::default() }),
+        };
+        Ok(Usage {
+            memory_bytes: usage.memory_bytes,
+            memory_peak_bytes: usage.memory_peak_bytes,
+            cpu_micros: usage.cpu_micros,
+            pids: usage.pids,
+            oom_kills: usage.oom_kills,
+            disk_bytes,
+        })
+    }
+}
+
+#[async_trait]
+impl Runtime for NamespacesRuntime {
+    fn capabilities(&self) -> RuntimeCapabilities {
+        RuntimeCapabilities { name: "namespaces", pause: true, keeps_disk: true, egress: false }
+    }
+
+    async fn adopt(&self) -> Result<Vec<Adopted>> {
+        Ok(self.adopt_all().await?)
+    }
+
+    async fn create(&self, spec: &RuntimeSpec) -> Result<()> {
+        Ok(self.create_sandbox(spec).await?)
+    }
+
+    async fn start(&self, spec: &RuntimeSpec) -> Result<Instance> {
+        Ok(self.start_sandbox(spec).await?)
+    }
+
+    async fn stop(&self, id: SandboxId, grace: Duration) -> Result<()> {
+        Ok(self.stop_sandbox(id, grace).await?)
+    }
+
+    async fn pause(&self, id: SandboxId) -> Result<()> {
+        Ok(self.while_running(id, Request::Freeze { id: id.to_string() }).await?)
+    }
+
+    async fn resume(&self, id: SandboxId) -> Result<()> {
+        Ok(self.while_running(id, Request::Thaw { id: id.to_string() }).await?)
+    }
+
+    async fn delete(&self, id: SandboxId) -> Result<()> {
+        Ok(self.delete_sandbox(id).await?)
+    }
+
+    async fn wait(&self, id: SandboxId) -> Result<()> {
+        Ok(self.wait_for_death(id).await?)
+    }
+
+    async fn connect(&self, id: SandboxId) -> Result<GuestStream> {
+        let entry = self.entries.find(id).ok_or(Error::NotRunning(id))?;
+        if entry.living().is_none() {
+            return Err(Error::NotRunning(id).into());
+        }
+        match connect(&self.data.sandbox(id)).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            // The guest has just died; whoever waits for it says why.
+            Err(Error::File { source, .. }) if is_nobody_there(&source) => Err(Error::NotRunning(id).into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn usage(&self, id: SandboxId) -> Result<Usage> {
+        Ok(self.measure(id).await?)
+    }
+}
+
+fn is_nobody_there(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
+}

@@ -1,0 +1,76 @@
+//! The spawner: the one process that clones namespaces, mounts, writes cgroups and sends signals to sandboxes.
+//!
+//! ```text
+//!   server ── fork+exec of this program with a hidden argument ──▶ spawner ── clone3 ──▶ child ── execveat ──▶ guest
+//!     ▲                                                              │
+//!     └───────────── SOCK_SEQPACKET, on the spawner's stdin ─────────┘
+//! ```
+//!
+//! It is a program of its own start (`/proc/self/exe`, not a fork of the server), for three reasons: its memory holds
+//! nothing of the server's, keys least of all, when it is copied into sandboxes; it has one thread by construction, so
+//! that a clone of it may do anything; and a server that runs already can start another one if it dies.
+//!
+//! It keeps no state that matters. When its socket closes it ends, and sandboxes live on; the next spawner is told about
+//! each of them by [`wire::Request::Adopt`].
+//!
+//! ```text
+//!   launch ─▶ Settings ─▶ own tree ─▶ Ready ─▶ (request ─▶ answer)* ─▶ end of file ─▶ exit
+//! ```
+//!
+//! Not here: the server's end ([`crate::client`]) and what the child does ([`crate::child`]).
+
+pub(crate) mod channel;
+mod serve;
+mod start;
+mod tree;
+mod undo;
+pub(crate) mod wire;
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::error::Error;
+use channel::Channel;
+
+/// The argument that makes this program the spawner. It is what an operator sees in `ps`.
+const ARGUMENT: &str = "--lazaret-spawner";
+
+/// Becomes the spawner and never returns, if this process was started to be it; else does nothing.
+///
+/// The first thing that `main` does: before threads, logs and arguments.
+pub fn take_over_if_asked() {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().as_deref() == Some(ARGUMENT.as_ref()) && arguments.next().is_none() {
+        std::process::exit(serve::main());
+    }
+}
+
+/// The program to start as the spawner.
+#[derive(Debug, Clone)]
+pub enum Program {
+    /// This one. Its `main` must call [`take_over_if_asked`].
+    Itself,
+    /// Another one whose `main` does, for tests, whose own `main` is the test harness.
+    At(PathBuf),
+}
+
+/// Starts a spawner that waits for its settings on the channel.
+pub(crate) fn launch(program: &Program) -> Result<(Channel, Child), Error> {
+    let path = match program {
+        Program::Itself => PathBuf::from("/proc/self/exe"),
+        Program::At(path) => path.clone(),
+    };
+    let gone = |error: std::io::Error| Error::SpawnerGone(format!("cannot start {}: {error}", path.display()));
+    let (ours, theirs) = Channel::pair().map_err(|errno| gone(errno.into()))?;
+    let stdin: OwnedFd = theirs.into_socket();
+    let process = Command::new(&path)
+        .arg(OsString::from(ARGUMENT))
+        .env_clear()
+        .stdin(Stdio::from(stdin))
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(gone)?;
+    Ok((ours, process))
+}

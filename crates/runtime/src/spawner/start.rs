@@ -1,0 +1,253 @@
+//! Making a running sandbox: ordered steps, each with its undo next to it.
+//!
+//! ```text
+//!   socket ─▶ disk ─▶ cgroup ─▶ clone ─▶ id maps ─▶ layers ─▶ record ─▶ go ─▶ the guest runs
+//!     ▲ undo             ▲ undo    ▲ undo                        ▲ undo     │
+//!     └──────────────────┴─────────┴─────── any failure ◀────────┴──────────┘
+//! ```
+//!
+//! Steps without an undo leave only descriptors behind, and what hangs on those goes with them. The record is written
+//! before the guest is let go: if server and spawner die in between, the next server finds a sandbox that it knows or
+//! one that never ran, and nothing that runs without a record.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, chmod, open, unlink};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
+
+use super::channel::Channel;
+use super::serve::{Living, Spawner, cgroup_error, end_group};
+use super::undo::Undo;
+use super::wire::{Answer, Failure, Go, StartOrder, StartTimes};
+use crate::cgroup::{CpuLimit, Limits, Ticket};
+use crate::child::{self, Inheritance};
+use crate::disk::open_disk;
+use crate::error::{At, SetupError, Step};
+use crate::filesystem::copy_of;
+use crate::layout::{DISK, LOWERS_MAX, SOCKET, in_spawner};
+use crate::process::start_ticks;
+use crate::record::{Record, Run};
+use crate::stopwatch::Stopwatch;
+use crate::sys;
+use crate::sys::clone::Cloned;
+
+/// Connections that wait for the guest to accept them; more than a guest may have open at once.
+const BACKLOG: i32 = 256;
+
+/// How long a child may take to become the guest. It takes about a millisecond; a host that swaps may need seconds.
+const CHILD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a killed process may take to be gone.
+const DEATH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What every sandbox weighs against its neighbours when processors are short: the ordinary amount, so that all are equal.
+const CPU_WEIGHT: u16 = 100;
+
+/// A process that has been cloned and is not the guest yet.
+struct Child {
+    pid: Pid,
+    pidfd: OwnedFd,
+    channel: Channel,
+}
+
+/// A guest that runs.
+struct Started {
+    pid: Pid,
+    living: Living,
+    pidfd_for_server: OwnedFd,
+    times: StartTimes,
+}
+
+impl Spawner {
+    /// Starts a sandbox. The answer's descriptor is the guest's pidfd.
+    pub(super) fn start(&mut self, order: &StartOrder) -> (Answer, Option<OwnedFd>) {
+        if self.living.contains_key(&order.id) {
+            let error = SetupError {
+                step: Step::Clone,
+                call: "start".to_owned(),
+                subject: format!("{}, which runs already", order.id),
+                errno: Errno::EXIST,
+            };
+            return (Answer::Failed(error.into()), None);
+        }
+        let mut undo = Undo::default();
+        match self.start_steps(order, &mut undo) {
+            Ok(started) => {
+                drop(undo);
+                self.living.insert(order.id.clone(), started.living);
+                let pid = started.pid.as_raw_nonzero().get();
+                (Answer::Started { pid, times: started.times }, Some(started.pidfd_for_server))
+            }
+            Err(error) => (Answer::Failed(Failure { error, undo: undo.run() }), None),
+        }
+    }
+
+    fn start_steps<'a>(&'a self, order: &StartOrder, undo: &mut Undo<'a>) -> Result<Started, SetupError> {
+        let mut watch = Stopwatch::start();
+        let directory = self.data.sandboxes().join(&order.id);
+
+        let socket = directory.join(SOCKET);
+        let listener = bind_listener(&socket)?;
+        undo.push(move || unlink(&socket).at(Step::Socket, "unlink", &socket));
+
+        let disk = open_disk(&directory.join(DISK))?;
+        let disk_us = watch.lap_us();
+
+        let cgroup_failed = |error| cgroup_error(Step::Cgroup, &error);
+        let group = self.cgroups.create(&order.id, &limits(order)).map_err(cgroup_failed)?;
+        let made = group.clone();
+        undo.push(move || end_group(&made));
+        let ticket = group.ticket().map_err(cgroup_failed)?;
+        let cgroup_us = watch.lap_us();
+
+        let mut child = self.clone_child(order, listener, &ticket)?;
+        let doomed = child.pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?;
+        undo.push(move || end_process(&doomed));
+        let clone_us = watch.lap_us();
+
+        let layers = prepare_layers(order, child.pid, disk)?;
+        let before = Record::read_or_new(&directory);
+        self.write_record(order, child.pid, &directory)?;
+        undo.push(move || before.write(&directory).at(Step::Record, "write", &directory));
+        let layers_us = watch.lap_us();
+
+        let borrowed: Vec<BorrowedFd<'_>> = layers.iter().map(AsFd::as_fd).collect();
+        child.channel.send(&Go, &borrowed).at(Step::Layers, "send", "the layers")?;
+        drop(layers);
+        await_guest(&mut child)?;
+        let child_us = watch.lap_us();
+
+        Ok(Started {
+            pid: child.pid,
+            pidfd_for_server: child.pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?,
+            living: Living { pidfd: child.pidfd, group },
+            times: StartTimes { disk_us, cgroup_us, clone_us, layers_us, child_us, total_us: watch.total_us() },
+        })
+    }
+
+    /// Clones the process that will be the guest. It waits for its layers.
+    fn clone_child(&self, order: &StartOrder, listener: OwnedFd, ticket: &Ticket) -> Result<Child, SetupError> {
+        let (ours, theirs) = Channel::pair().at(Step::Clone, "socketpair", "the child's channel")?;
+        match sys::clone::into_new_namespaces(&self.proof, ticket.clone_into())
+            .at(Step::Clone, "clone3", "a process in new namespaces")?
+        {
+            Cloned::Parent { pid, pidfd } => Ok(Child { pid, pidfd, channel: ours }),
+            Cloned::Child => {
+                drop(ours);
+                let inheritance = Inheritance {
+                    channel: theirs,
+                    listener,
+                    reserved: &mut self.reserved.borrow_mut(),
+                    null: &self.null,
+                    guest: &self.guest,
+                    filter: &self.filter,
+                    ticket,
+                };
+                child::run(order, inheritance)
+            }
+        }
+    }
+
+    fn write_record(&self, order: &StartOrder, pid: Pid, directory: &Path) -> Result<(), SetupError> {
+        const STEP: Step = Step::Record;
+        let start_ticks =
+            start_ticks(pid).and_then(|ticks| ticks.ok_or(Errno::SRCH.into())).at(STEP, "read", "the start time")?;
+        let run = Run {
+            boot_id: self.boot_id.clone(),
+            pid: pid.as_raw_nonzero().get(),
+            start_ticks,
+            id_range: order.id_range,
+        };
+        Record::of(run).write(directory).at(STEP, "write", directory)
+    }
+}
+
+fn limits(order: &StartOrder) -> Limits {
+    Limits {
+        memory_bytes: order.memory_bytes,
+        pids: order.pids,
+        cpu: Some(CpuLimit { millis: order.cpu_millis, weight: CPU_WEIGHT }),
+    }
+}
+
+/// The socket that the guest will accept connections on. Its path is the host's; inside, it is a descriptor and nothing
+/// else. It outlives spawner and server, because the guest holds it.
+fn bind_listener(path: &Path) -> Result<OwnedFd, SetupError> {
+    const STEP: Step = Step::Socket;
+    match unlink(path) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno).at(STEP, "unlink", path),
+    }
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .at(STEP, "socket", path)?;
+    // Paths in a socket's address have at most 107 bytes; that of the directory's descriptor is always short.
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let directory = open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .at(STEP, "open", directory)?;
+    let short = crate::connect::short_path(&directory);
+    let address = SocketAddrUnix::new(&short).at(STEP, "address", &short)?;
+    bind(&socket, &address).at(STEP, "bind", path)?;
+    chmod(path, Mode::RUSR | Mode::WUSR).at(STEP, "chmod", path)?;
+    listen(&socket, BACKLOG).at(STEP, "listen", path)?;
+    Ok(socket)
+}
+
+/// Gives the child its ids, and makes copies of the image's trees and the disk that show them with those ids.
+fn prepare_layers(order: &StartOrder, child: Pid, disk: OwnedFd) -> Result<Vec<OwnedFd>, SetupError> {
+    const STEP: Step = Step::Layers;
+    if order.lowers.is_empty() || order.lowers.len() > LOWERS_MAX {
+        return Err(Errno::TOOBIG).at(STEP, "count", "the lowers of the image");
+    }
+    let proc = format!("/proc/{}", child.as_raw_nonzero());
+    for map in ["uid_map", "gid_map"] {
+        let path = format!("{proc}/{map}");
+        std::fs::write(&path, order.id_range.map_line()).at(Step::IdRange, "write", &path)?;
+    }
+    let path = format!("{proc}/ns/user");
+    let user_namespace = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).at(Step::IdRange, "open", &path)?;
+
+    let mut layers = Vec::with_capacity(order.lowers.len() + 1);
+    for lower in &order.lowers {
+        let copy = copy_of(STEP, &in_spawner(&lower.source))?;
+        sys::mount::idmap(&copy, user_namespace.as_fd()).at(STEP, "idmap", &lower.source)?;
+        layers.push(copy);
+    }
+    sys::mount::idmap(&disk, user_namespace.as_fd()).at(STEP, "idmap", "the disk")?;
+    layers.push(disk);
+    Ok(layers)
+}
+
+/// Waits until the child has become the guest: its end of the channel closes at execve. A child that dies closes it too.
+fn await_guest(child: &mut Child) -> Result<(), SetupError> {
+    match child.channel.receive::<SetupError>(Some(CHILD_PATIENCE)).at(Step::Execute, "wait for", "the guest")? {
+        Some((error, _)) => Err(error),
+        None if is_dead(&child.pidfd, Duration::ZERO)? => {
+            Err(Errno::SRCH).at(Step::Execute, "find", "the child alive: it was killed, perhaps for want of memory")
+        }
+        None => Ok(()),
+    }
+}
+
+fn end_process(pidfd: &OwnedFd) -> Result<(), SetupError> {
+    match pidfd_send_signal(pidfd, Signal::KILL) {
+        Ok(()) => {}
+        Err(Errno::SRCH) => return Ok(()),
+        Err(errno) => return Err(errno).at(Step::Removal, "kill", "the child"),
+    }
+    if is_dead(pidfd, DEATH_PATIENCE)? {
+        return Ok(());
+    }
+    Err(Errno::TIMEDOUT).at(Step::Removal, "wait for", "the killed child")
+}
+
+fn is_dead(pidfd: &OwnedFd, patience: Duration) -> Result<bool, SetupError> {
+    let timeout = Timespec::try_from(patience).map_err(|_| Errno::INVAL).at(Step::Clone, "poll", "the pidfd")?;
+    let mut wanted = [PollFd::new(pidfd, PollFlags::IN)];
+    let ready = retry_on_intr(|| poll(&mut wanted, Some(&timeout))).at(Step::Clone, "poll", "the pidfd")?;
+    Ok(ready > 0)
+}

@@ -1,0 +1,147 @@
+//! What server, spawner and child say to each other. The transport is [`super::channel`].
+//!
+//! ```text
+//!   server                     spawner                       child (the guest's process before it is the guest)
+//!     │── Settings ──────────────▶│ enters its tree
+//!     │◀───────────────── Ready ──│
+//!     │── Start ─────────────────▶│── clone3 ───────────────────▶│ waits
+//!     │                           │── Go + layers, disk ────────▶│ makes the root file system, confines itself
+//!     │                           │◀── SetupError, or the end ───│ executes the guest, which closes the channel
+//!     │◀──── Started + a pidfd ───│
+//!     │── Freeze, Kill, ... ─────▶│
+//!     │◀────────────────── Done ──│
+//! ```
+//!
+//! One request at a time: the next one is sent when the answer to the last one is there.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::SetupError;
+use crate::id_range::IdRange;
+use crate::record::Run;
+
+/// The first message: what holds for the spawner's whole life.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// The data directory on the host.
+    pub(crate) data_dir: PathBuf,
+    /// Directories of the host, besides the data directory, beneath which lowers may be.
+    pub(crate) lower_roots: Vec<PathBuf>,
+    /// Name of the cgroup above all sandboxes' cgroups.
+    pub(crate) cgroup_name: String,
+}
+
+/// What the server asks. Sandboxes are named by their id's text.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Start the guest of a sandbox whose directory and disk are there. Answered by `Started`.
+    Start(Box<StartOrder>),
+    /// Find the sandbox of an earlier server's spawner again. Answered by `Found`.
+    Adopt { id: String, run: Run },
+    /// Remove every cgroup of ours that belongs to no sandbox which was started or adopted.
+    Sweep,
+    /// SIGTERM to every process but the guest.
+    Terminate { id: String },
+    /// What the sandbox uses, and how many processes it has. Answered by `Usage`.
+    Measure { id: String },
+    /// SIGKILL to the guest, with which everything in its PID namespace dies.
+    Kill { id: String },
+    /// Remove what a dead sandbox left outside its directory, and its socket.
+    Clear { id: String },
+    /// Freeze every process.
+    Freeze { id: String },
+    /// Thaw every process.
+    Thaw { id: String },
+}
+
+/// One lower.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct LowerOrder {
+    /// Path inside.
+    pub(crate) at: PathBuf,
+    /// Directory on the host.
+    pub(crate) source: PathBuf,
+}
+
+/// Everything that a start needs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StartOrder {
+    pub(crate) id: String,
+    pub(crate) lowers: Vec<LowerOrder>,
+    pub(crate) hostname: String,
+    pub(crate) id_range: IdRange,
+    pub(crate) memory_bytes: u64,
+    pub(crate) cpu_millis: u32,
+    pub(crate) pids: u32,
+    /// The disk is fresh: write the sandbox's own files of `/etc`.
+    pub(crate) write_etc: bool,
+}
+
+/// How long the parts of a start took, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StartTimes {
+    /// Lock, loop device and mount of the disk.
+    pub(crate) disk_us: u64,
+    /// The cgroup and its limits.
+    pub(crate) cgroup_us: u64,
+    /// The process in its new namespaces.
+    pub(crate) clone_us: u64,
+    /// Id maps, idmapped mounts, moving into the cgroup, the record.
+    pub(crate) layers_us: u64,
+    /// Everything that the child does until the guest runs.
+    pub(crate) child_us: u64,
+    /// All of the above.
+    pub(crate) total_us: u64,
+}
+
+/// A reading of a sandbox's cgroup.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Usage {
+    pub(crate) memory_bytes: u64,
+    pub(crate) memory_peak_bytes: u64,
+    pub(crate) cpu_micros: u64,
+    /// Processes and threads.
+    pub(crate) pids: u64,
+    pub(crate) oom_kills: u64,
+    /// Processes, the guest included.
+    pub(crate) processes: usize,
+}
+
+/// What the spawner answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// The settings are in effect.
+    Ready,
+    /// The guest runs. Its pidfd comes along.
+    Started { pid: i32, times: StartTimes },
+    /// What became of the sandbox. If it is alive, its pidfd comes along.
+    Found { alive: bool, paused: bool },
+    /// What the sandbox uses.
+    Usage(Usage),
+    /// It is done.
+    Done,
+    /// It was not done.
+    Failed(Failure),
+    /// There is no such sandbox running here.
+    Unknown,
+}
+
+/// A failed step, and what went wrong while taking back the ones before it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) error: SetupError,
+    pub(crate) undo: Vec<SetupError>,
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        Self { error, undo: Vec::new() }
+    }
+}
+
+/// What the spawner tells the child once its ids and its cgroup are in place. The layers come along as descriptors,
+/// one per lower in their order, and the disk after them.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Go;
