@@ -154,7 +154,10 @@ impl Connection {
             }
             self.live = Some((channel, process));
         }
-        self.live.as_mut().map(|(channel, _)| channel).ok_or_else(|| Error::SpawnerGone("not connected".to_owned()))
+        self.live
+            .as_mut()
+            .map(|(channel, _)| channel)
+            .ok_or_else(|| Error::SpawnerGone("not connected".to_owned()))
     }
 
     /// Closes the channel, at which the spawner ends, and reaps it.

@@ -110,7 +110,9 @@ impl SetupError {
                 "raise the namespace limits in /proc/sys/user/max_*_namespaces"
             }
             (_, Errno::NOSPC | Errno::DQUOT) => "free space on the disk that holds the data directory",
-            (Step::Clone, Errno::PERM) => "allow user namespaces (sysctl user.max_user_namespaces) and run as root",
+            (Step::Clone, Errno::PERM) => {
+                "allow user namespaces (sysctl user.max_user_namespaces) and run as root"
+            }
             (Step::Clone, Errno::AGAIN) => "raise kernel.pid_max or the process limit of the service",
             (Step::Disk, Errno::NOENT | Errno::NODEV) => "load the kernel modules loop and ext4",
             (Step::Disk, Errno::BUSY) => "the disk is still mounted from an earlier run; try again",

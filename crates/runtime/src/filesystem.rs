@@ -9,8 +9,8 @@ use std::path::Path;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
 use crate::error::{At, SetupError, Step};
@@ -69,8 +69,11 @@ fn refused(context: &OwnedFd, step: Step, call: &str, subject: &str, errno: Errn
 
 /// A detached copy of the mount at a path of the caller's own tree; without what is mounted beneath it.
 pub(crate) fn copy_of(step: Step, path: &Path) -> Result<OwnedFd, SetupError> {
-    open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
-        .at(step, "open_tree", path)
+    open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC).at(
+        step,
+        "open_tree",
+        path,
+    )
 }
 
 /// A detached copy of the mount at a path, with what is mounted beneath it.
@@ -82,8 +85,11 @@ pub(crate) fn whole_copy_of(step: Step, path: &Path) -> Result<OwnedFd, SetupErr
 
 /// A detached copy of what is at `name` beneath an open directory; `name` is ours, never an image's.
 pub(crate) fn copy_beneath(step: Step, directory: impl AsFd, name: &str) -> Result<OwnedFd, SetupError> {
-    open_tree(directory, name, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
-        .at(step, "open_tree", name)
+    open_tree(directory, name, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC).at(
+        step,
+        "open_tree",
+        name,
+    )
 }
 
 /// Attaches a detached mount at a path of the caller's own tree.
@@ -92,7 +98,12 @@ pub(crate) fn attach(step: Step, mount: impl AsFd, path: &Path) -> Result<(), Se
 }
 
 /// Attaches a detached mount on top of what a descriptor stands for; `name` is for the message.
-pub(crate) fn attach_onto(step: Step, mount: impl AsFd, onto: impl AsFd, name: &str) -> Result<(), SetupError> {
+pub(crate) fn attach_onto(
+    step: Step,
+    mount: impl AsFd,
+    onto: impl AsFd,
+    name: &str,
+) -> Result<(), SetupError> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, "", onto, "", flags).at(step, "move_mount", name)
 }
@@ -124,8 +135,11 @@ pub(crate) fn real_directory(
         Err(Errno::NOENT) => {}
         other => return other.at(step, "open as a real directory", path),
     }
-    let parent = open_beneath(root, path.parent().unwrap_or(Path::new("/")), DIRECTORY)
-        .at(step, "open the parent of", path)?;
+    let parent = open_beneath(root, path.parent().unwrap_or(Path::new("/")), DIRECTORY).at(
+        step,
+        "open the parent of",
+        path,
+    )?;
     let name = path.file_name().unwrap_or_default();
     mkdirat(&parent, name, Mode::from_raw_mode(mode)).at(step, "mkdir", path)?;
     open_beneath(root, path, DIRECTORY).at(step, "open as a real directory", path)
@@ -157,8 +171,14 @@ mod tests {
 
     #[test]
     fn a_link_or_a_file_in_place_of_a_directory_is_refused() {
-        assert_eq!(check(|root| symlink("/etc", root.join("dev")).unwrap(), "/dev").unwrap_err(), Errno::LOOP);
-        assert_eq!(check(|root| symlink("gone", root.join("dev")).unwrap(), "/dev").unwrap_err(), Errno::LOOP);
+        assert_eq!(
+            check(|root| symlink("/etc", root.join("dev")).unwrap(), "/dev").unwrap_err(),
+            Errno::LOOP
+        );
+        assert_eq!(
+            check(|root| symlink("gone", root.join("dev")).unwrap(), "/dev").unwrap_err(),
+            Errno::LOOP
+        );
         assert_eq!(
             check(|root| std::fs::write(root.join("dev"), "").unwrap(), "/dev").unwrap_err(),
             Errno::NOTDIR

@@ -88,9 +88,6 @@ mod tests {
     fn the_spawner_has_the_data_directory_under_its_host_path() {
         let data = DataDir::in_spawner(Path::new("/var/lib/lazaret"));
         let id = SandboxId::from_bytes([7; 16]);
-        assert_eq!(
-            data.sandbox(id),
-            Path::new("/host/var/lib/lazaret/sandboxes").join("07".repeat(16))
-        );
+        assert_eq!(data.sandbox(id), Path::new("/host/var/lib/lazaret/sandboxes").join("07".repeat(16)));
     }
 }

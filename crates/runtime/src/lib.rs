@@ -1,5 +1,37 @@
-//! The Runtime port: namespaces, mounts, cgroups, seccomp; host unsafe lives in its sys module.
+//! The `Runtime` port on Linux namespaces: making, guarding and ending sandboxes on this host.
+//!
+//! ```text
+//!   server process                               spawner process              a sandbox
+//!   runtime ─▶ client ═══ spawner::wire ══════▶ spawner::serve ── clone3 ──▶ child ─▶ the guest
+//!      │                                         │      └─ cgroup              └─ seccomp, capabilities
+//!      └── template, record, connect             └─ tree, disk, filesystem
+//! ```
+//!
+//! Unsafe code is in `sys` alone. Not here: which sandboxes there should be and what they may use (the core), images
+//! (`lazaret-images`), and what the guest does (`lazaret-guest`).
+
+#![deny(unsafe_code)]
+
 pub mod capabilities;
 pub mod cgroup;
+mod child;
+mod client;
+mod connect;
+mod disk;
+mod error;
+mod filesystem;
+mod guest_binary;
+mod id_range;
+mod layout;
+mod process;
+mod record;
+mod runtime;
 pub mod seccomp;
+pub mod spawner;
+mod stopwatch;
 mod sys;
+mod template;
+
+pub use error::{Error, SetupError, Step};
+pub use id_range::{IdRange, IdSpace, RANGE_IDS};
+pub use runtime::{NamespacesRuntime, RuntimeConfig};

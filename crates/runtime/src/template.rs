@@ -191,10 +191,7 @@ mod tests {
         let copied = std::fs::metadata(&image).unwrap();
         assert_eq!(copied.len(), 1 << 30);
         assert!(copied.blocks() * 512 < 1 << 20, "{} KiB of a fresh disk", copied.blocks() / 2);
-        assert_eq!(
-            std::fs::read(&template).unwrap()[..65536],
-            std::fs::read(&image).unwrap()[..65536]
-        );
+        assert_eq!(std::fs::read(&template).unwrap()[..65536], std::fs::read(&image).unwrap()[..65536]);
         assert_eq!(copy(&template, &image).unwrap_err().kind(), ErrorKind::AlreadyExists);
     }
 

@@ -28,7 +28,11 @@ pub(super) fn apply(filter: &Filter) -> Result<(), SetupError> {
     ] {
         // The host's own limit may be lower already, and only a capability of the host raises it.
         let bound = getrlimit(resource).maximum.map_or(wanted, |highest| highest.min(wanted));
-        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) }).at(STEP, "setrlimit", name)?;
+        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) }).at(
+            STEP,
+            "setrlimit",
+            name,
+        )?;
     }
     capabilities::reduce().at(STEP, "drop", "capabilities")?;
     set_no_new_privs(true).at(STEP, "prctl", "no_new_privs")?;

@@ -45,8 +45,11 @@ pub(super) fn populate(root: &OwnedFd, memory_bytes: u64) -> Result<(), SetupErr
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let place = openat(&dev, name, flags, Mode::from_raw_mode(0o666)).at(STEP, "create", name)?;
         let device = copy_of(STEP, &Path::new("/dev").join(name))?;
-        sys::mount::add_flags(&device, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC)
-            .at(STEP, "mount_setattr", name)?;
+        sys::mount::add_flags(&device, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC).at(
+            STEP,
+            "mount_setattr",
+            name,
+        )?;
         attach_onto(STEP, &device, &place, name)?;
     }
     for (name, target) in LINKS {

@@ -18,9 +18,8 @@ const RESOLV_CONF: &str = "# This sandbox has no network.\n";
 /// Writes host name, hosts and resolver beneath `root`.
 pub(super) fn write(root: &OwnedFd, hostname: &str) -> Result<(), SetupError> {
     let etc = real_directory(STEP, root, Path::new("/etc"), 0o755)?;
-    let hosts = format!(
-        "127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-    );
+    let hosts =
+        format!("127.0.0.1\tlocalhost\n127.0.1.1\t{hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     replace(&etc, "hostname", &format!("{hostname}\n"))?;
     replace(&etc, "hosts", &hosts)?;
     replace(&etc, "resolv.conf", RESOLV_CONF)
@@ -54,7 +53,8 @@ mod tests {
         std::fs::create_dir(root.path().join("etc")).unwrap();
         std::os::unix::fs::symlink(&victim, root.path().join("etc/resolv.conf")).unwrap();
 
-        let directory = rustix::fs::open(root.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let directory =
+            rustix::fs::open(root.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
         write(&directory, "box").unwrap();
 
         assert_eq!(std::fs::read_to_string(victim).unwrap(), "mine");

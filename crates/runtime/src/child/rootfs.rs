@@ -22,8 +22,7 @@ use crate::layout::tree;
 use crate::spawner::wire::StartOrder;
 
 /// No set-user-id programs and no devices, whatever an image holds; new programs gain nothing anyway (no_new_privs).
-const ATTRIBUTES: MountAttrFlags =
-    MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV);
+const ATTRIBUTES: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV);
 
 /// Mounts every overlay and returns the directory that will be `/`, attached to the caller's tree.
 pub(super) fn mount_overlays(
@@ -60,8 +59,7 @@ pub(super) fn mount_overlays(
 fn mount_overlay(index: usize) -> Result<OwnedFd, SetupError> {
     const STEP: Step = Step::Rootfs;
     let directory = overlay_directory(Path::new(tree::DISK), index);
-    let (lower, upper, work) =
-        (tree::lower(index), directory.join("upper"), directory.join("work"));
+    let (lower, upper, work) = (tree::lower(index), directory.join("upper"), directory.join("work"));
     let options = [
         MountOption::Pair("source", "overlay"),
         MountOption::Pair("lowerdir", &lower.to_string_lossy()),
@@ -78,7 +76,11 @@ fn mount_overlay(index: usize) -> Result<OwnedFd, SetupError> {
 fn refuse_read_only(overlay: impl AsFd) -> Result<(), SetupError> {
     let flags = fstatvfs(overlay).at(Step::Rootfs, "fstatvfs", "the overlay")?.f_flag;
     if flags.contains(StatVfsMountFlags::RDONLY) {
-        return Err(Errno::ROFS).at(Step::Rootfs, "mount", "a writable overlay: its disk cannot be written to");
+        return Err(Errno::ROFS).at(
+            Step::Rootfs,
+            "mount",
+            "a writable overlay: its disk cannot be written to",
+        );
     }
     Ok(())
 }

@@ -28,7 +28,11 @@ impl Living {
     /// Returns when the process is dead.
     pub(super) async fn death(&self) -> Result<(), Error> {
         // A pidfd stays readable once its process is dead, so the readiness is never cleared.
-        self.pidfd.readable().await.map(|mut guard| guard.retain_ready()).map_err(Error::file("watch", "a pidfd"))
+        self.pidfd
+            .readable()
+            .await
+            .map(|mut guard| guard.retain_ready())
+            .map_err(Error::file("watch", "a pidfd"))
     }
 
     /// Whether it is dead now.

@@ -124,7 +124,8 @@ impl NamespacesRuntime {
         match self.client.ask(Request::Start(Box::new(order))).await {
             Ok((Answer::Started { times, .. }, Some(pidfd))) => {
                 tracing::debug!(sandbox.id = %id, ?times, "the guest runs");
-                let run = Record::read(directory)?.and_then(|record| record.run).ok_or(Error::NotFound(id))?;
+                let run =
+                    Record::read(directory)?.and_then(|record| record.run).ok_or(Error::NotFound(id))?;
                 Living::new(run, pidfd)
             }
             Ok((other, _)) => Err(Error::SpawnerGone(format!("unexpected answer {other:?}"))),
@@ -265,7 +266,9 @@ async fn await_release(id: SandboxId, image: &Path) -> Result<(), Error> {
         .map_err(|_elapsed| Error::WillNotDie { id, waited: DEATH_PATIENCE })?
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(Error::HostUnfit(format!("a file operation panicked: {error}"))),

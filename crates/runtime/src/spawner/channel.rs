@@ -113,8 +113,7 @@ impl Channel {
         if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
             return Err(Errno::BADMSG);
         }
-        let message =
-            serde_json::from_slice(&self.buffer[..received.bytes]).map_err(|_| Errno::BADMSG)?;
+        let message = serde_json::from_slice(&self.buffer[..received.bytes]).map_err(|_| Errno::BADMSG)?;
         Ok(Some((message, descriptors)))
     }
 }

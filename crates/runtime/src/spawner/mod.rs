@@ -62,7 +62,8 @@ pub(crate) fn launch(program: &Program) -> Result<(Channel, Child), Error> {
         Program::Itself => PathBuf::from("/proc/self/exe"),
         Program::At(path) => path.clone(),
     };
-    let gone = |error: std::io::Error| Error::SpawnerGone(format!("cannot start {}: {error}", path.display()));
+    let gone =
+        |error: std::io::Error| Error::SpawnerGone(format!("cannot start {}: {error}", path.display()));
     let (ours, theirs) = Channel::pair().map_err(|errno| gone(errno.into()))?;
     let stdin: OwnedFd = theirs.into_socket();
     let process = Command::new(&path)

@@ -127,13 +127,25 @@ fn prepare(settings: &Settings, reserved: OwnedFd, null: OwnedFd) -> Result<Spaw
         subject: format!("the system call filter: {error}"),
         errno: Errno::NOSYS,
     })?;
+    if GUEST.is_empty() {
+        return Err(Errno::NOEXEC).at(STEP, "find", "the guest: this program was built without one");
+    }
     let guest = tree::sealed_program("lazaret-guest".as_ref(), GUEST)?;
     let cgroups = open_cgroups(&settings.cgroup_name).map_err(|error| cgroup_error(STEP, &error))?;
     tree::enter(&settings.data_dir, &settings.lower_roots)?;
     let data = DataDir::in_spawner(&settings.data_dir);
-    Ok(Spawner { proof, data, guest, filter, cgroups, boot_id, reserved: RefCell::new(reserved), null, living: HashMap::new() })
+    Ok(Spawner {
+        proof,
+        data,
+        guest,
+        filter,
+        cgroups,
+        boot_id,
+        reserved: RefCell::new(reserved),
+        null,
+        living: HashMap::new(),
+    })
 }
-
 
 impl Spawner {
     fn handle(&mut self, request: Request) -> (Answer, Option<OwnedFd>) {

@@ -126,16 +126,30 @@ impl Spawner {
             pid: child.pid,
             pidfd_for_server: child.pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?,
             living: Living { pidfd: child.pidfd, group },
-            times: StartTimes { disk_us, cgroup_us, clone_us, layers_us, child_us, total_us: watch.total_us() },
+            times: StartTimes {
+                disk_us,
+                cgroup_us,
+                clone_us,
+                layers_us,
+                child_us,
+                total_us: watch.total_us(),
+            },
         })
     }
 
     /// Clones the process that will be the guest. It waits for its layers.
-    fn clone_child(&self, order: &StartOrder, listener: OwnedFd, ticket: &Ticket) -> Result<Child, SetupError> {
+    fn clone_child(
+        &self,
+        order: &StartOrder,
+        listener: OwnedFd,
+        ticket: &Ticket,
+    ) -> Result<Child, SetupError> {
         let (ours, theirs) = Channel::pair().at(Step::Clone, "socketpair", "the child's channel")?;
-        match sys::clone::into_new_namespaces(&self.proof, ticket.clone_into())
-            .at(Step::Clone, "clone3", "a process in new namespaces")?
-        {
+        match sys::clone::into_new_namespaces(&self.proof, ticket.clone_into()).at(
+            Step::Clone,
+            "clone3",
+            "a process in new namespaces",
+        )? {
             Cloned::Parent { pid, pidfd } => Ok(Child { pid, pidfd, channel: ours }),
             Cloned::Child => {
                 drop(ours);
@@ -155,8 +169,11 @@ impl Spawner {
 
     fn write_record(&self, order: &StartOrder, pid: Pid, directory: &Path) -> Result<(), SetupError> {
         const STEP: Step = Step::Record;
-        let start_ticks =
-            start_ticks(pid).and_then(|ticks| ticks.ok_or(Errno::SRCH.into())).at(STEP, "read", "the start time")?;
+        let start_ticks = start_ticks(pid).and_then(|ticks| ticks.ok_or(Errno::SRCH.into())).at(
+            STEP,
+            "read",
+            "the start time",
+        )?;
         let run = Run {
             boot_id: self.boot_id.clone(),
             pid: pid.as_raw_nonzero().get(),
@@ -209,7 +226,8 @@ fn prepare_layers(order: &StartOrder, child: Pid, disk: OwnedFd) -> Result<Vec<O
         std::fs::write(&path, order.id_range.map_line()).at(Step::IdRange, "write", &path)?;
     }
     let path = format!("{proc}/ns/user");
-    let user_namespace = open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).at(Step::IdRange, "open", &path)?;
+    let user_namespace =
+        open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).at(Step::IdRange, "open", &path)?;
 
     let mut layers = Vec::with_capacity(order.lowers.len() + 1);
     for lower in &order.lowers {
@@ -224,11 +242,17 @@ fn prepare_layers(order: &StartOrder, child: Pid, disk: OwnedFd) -> Result<Vec<O
 
 /// Waits until the child has become the guest: its end of the channel closes at execve. A child that dies closes it too.
 fn await_guest(child: &mut Child) -> Result<(), SetupError> {
-    match child.channel.receive::<SetupError>(Some(CHILD_PATIENCE)).at(Step::Execute, "wait for", "the guest")? {
+    match child.channel.receive::<SetupError>(Some(CHILD_PATIENCE)).at(
+        Step::Execute,
+        "wait for",
+        "the guest",
+    )? {
         Some((error, _)) => Err(error),
-        None if is_dead(&child.pidfd, Duration::ZERO)? => {
-            Err(Errno::SRCH).at(Step::Execute, "find", "the child alive: it was killed, perhaps for want of memory")
-        }
+        None if is_dead(&child.pidfd, Duration::ZERO)? => Err(Errno::SRCH).at(
+            Step::Execute,
+            "find",
+            "the child alive: it was killed, perhaps for want of memory",
+        ),
         None => Ok(()),
     }
 }
@@ -246,7 +270,8 @@ fn end_process(pidfd: &OwnedFd) -> Result<(), SetupError> {
 }
 
 fn is_dead(pidfd: &OwnedFd, patience: Duration) -> Result<bool, SetupError> {
-    let timeout = Timespec::try_from(patience).map_err(|_| Errno::INVAL).at(Step::Clone, "poll", "the pidfd")?;
+    let timeout =
+        Timespec::try_from(patience).map_err(|_| Errno::INVAL).at(Step::Clone, "poll", "the pidfd")?;
     let mut wanted = [PollFd::new(pidfd, PollFlags::IN)];
     let ready = retry_on_intr(|| poll(&mut wanted, Some(&timeout))).at(Step::Clone, "poll", "the pidfd")?;
     Ok(ready > 0)

@@ -20,9 +20,8 @@ impl SingleThreaded {
     /// # Errors
     /// `EDEADLK` if there are more, and whatever reading `/proc` gives.
     pub(crate) fn prove() -> Result<Self> {
-        let tasks = std::fs::read_dir("/proc/self/task").map_err(|error| {
-            error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
-        })?;
+        let tasks = std::fs::read_dir("/proc/self/task")
+            .map_err(|error| error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error))?;
         if tasks.count() == 1 { Ok(Self(())) } else { Err(Errno::DEADLK) }
     }
 }

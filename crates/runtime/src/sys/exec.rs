@@ -13,9 +13,8 @@ use super::check;
 /// Those of close_range(2); `EINVAL` before Linux 5.11.
 pub(crate) fn close_on_exec_from(first: RawFd) -> Result<()> {
     // SAFETY: the call closes nothing now, so no descriptor that Rust owns becomes invalid.
-    let result = unsafe {
-        libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     check(result).map(drop)
 }
 

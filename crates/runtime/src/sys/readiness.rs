@@ -12,5 +12,6 @@ use tokio::io::unix::AsyncFd;
 /// Those of epoll_ctl(2). Panics outside of a tokio runtime.
 pub(crate) fn watch(descriptor: OwnedFd) -> Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open until it is dropped and always gives the same number, and the `AsyncFd` owns it.
-    unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }.map_err(|error| error.into_parts().1)
+    unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }
+        .map_err(|error| error.into_parts().1)
 }

@@ -51,7 +51,11 @@ fn ignore(signal: libc::c_int) -> Result<()> {
 pub(crate) fn join_empty_keyring() -> Result<()> {
     // SAFETY: a null name asks for an anonymous keyring; the call reads no memory then.
     let result = unsafe {
-        libc::syscall(libc::SYS_keyctl, libc::c_long::from(KEYCTL_JOIN_SESSION_KEYRING), std::ptr::null::<u8>())
+        libc::syscall(
+            libc::SYS_keyctl,
+            libc::c_long::from(KEYCTL_JOIN_SESSION_KEYRING),
+            std::ptr::null::<u8>(),
+        )
     };
     match check(result) {
         Err(rustix::io::Errno::NOSYS) => Ok(()),
