@@ -1,9 +1,10 @@
 //! The SDKs that the client suites run, installed once under `<target>/clients` and kept until their pins change.
 //!
 //! ```text
-//!   target/clients/python/   a virtual environment with tests/clients/requirements.txt
-//!   target/clients/node/     tests/clients/package.json and its node_modules
-//!   …/.pins                  the pins it was made from; written last, so a half-made folder is made again
+//!   target/clients/python/    a virtual environment with tests/clients/requirements.txt
+//!   target/clients/litellm/   another, because litellm pins an `openai` of its own
+//!   target/clients/node/      tests/clients/package.json and its node_modules
+//!   …/.pins                   the pins it was made from; written last, so a half-made folder is made again
 //! ```
 
 use std::fs;
@@ -20,11 +21,12 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 const STAMP: &str = ".pins";
 
-/// Makes both folders, or leaves them alone if they hold what is pinned.
+/// Makes the folders, or leaves alone those that hold what is pinned.
 pub(super) fn prepare(target: &Path) -> Result<()> {
     let clients = workspace::root().join("tests/clients");
     let folder = target.join("clients");
     install(&folder.join("python"), &clients.join("requirements.txt"), python)?;
+    install(&folder.join("litellm"), &clients.join("requirements-litellm.txt"), python)?;
     install(&folder.join("node"), &clients.join("package.json"), node)
 }
 
