@@ -3,6 +3,7 @@
 //! | Command | What it does |
 //! | --- | --- |
 //! | `check` | everything a machine can judge without running the product: format, lints, docs, bans, house rules |
+//! | `bench` | our promises measured beside every other runtime on PATH |
 //! | `test` | every test there is, after installing what the tests need |
 //!
 //! Each command prints the steps it takes and exits non-zero when one of them fails. No step waits for ever, and none
@@ -10,7 +11,9 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod check;
+mod needs;
 mod step;
 mod test;
 mod workspace;
@@ -28,6 +31,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure what is promised, beside the runtimes found on PATH, and write a report
+    Bench(bench::Options),
     /// Check format, lints, documentation, banned dependencies and house rules; runs no test
     Check(check::Options),
     /// Run all tests, the client suites included, installing what they need
@@ -36,6 +41,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Bench(options) => bench::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Test(options) => test::run(&options),
     };

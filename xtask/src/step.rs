@@ -1,15 +1,14 @@
 //! One external program as a step of a chore: announced, bounded in time, killed whole, loud when it fails.
 
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
-
-/// How long the reader threads and the kernel may take to hand over a program that was just killed.
-const REAP_LIMIT: Duration = Duration::from_secs(10);
+use lazaret_tests::wait::timed;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 /// Runs `command` with its output going to ours, and fails unless it succeeds within `limit`.
 ///
@@ -29,6 +28,29 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<()> {
     Ok(())
 }
 
+/// Runs `command` silently and gives the time from its start to its end.
+///
+/// # Errors
+/// As [`run`]; the message ends with what the program wrote to its standard error.
+pub(crate) fn measure(command: &mut Command, limit: Duration) -> Result<Duration> {
+    let what = describe(command);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
+    let (ended, took) = timed(|| {
+        let mut child = command.spawn().with_context(|| format!("start {what}"))?;
+        let stderr = child.stderr.take();
+        wait(child, limit).with_context(|| format!("run {what}")).map(|status| (status, stderr))
+    });
+    let (status, stderr) = ended?;
+    if !status.success() {
+        let mut said = String::new();
+        if let Some(mut stderr) = stderr {
+            stderr.read_to_string(&mut said).with_context(|| format!("read what {what} said"))?;
+        }
+        bail!("{what}: {status}: {}", said.trim());
+    }
+    Ok(took)
+}
+
 /// True if `program` with `arguments` can be started and succeeds; its output is thrown away.
 pub(crate) fn probe(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
@@ -44,18 +66,17 @@ fn describe(command: &Command) -> String {
 }
 
 fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus> {
-    let group =
-        i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process id out of range")?;
-    let (sender, receiver) = mpsc::sync_channel(1);
-    std::thread::spawn(move || sender.send(child.wait()));
-    match receiver.recv_timeout(limit) {
-        Ok(status) => Ok(status?),
-        Err(_) => {
-            kill_process_group(group, Signal::KILL).context("kill what ran out of time")?;
-            receiver.recv_timeout(REAP_LIMIT).context("wait for what was killed")??;
-            bail!("not finished after {} s", limit.as_secs());
-        }
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process id out of range")?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("open a pidfd")?;
+    let limit_of_poll = Timespec::try_from(limit).context("a time limit out of range")?;
+    if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit_of_poll)).context("wait for a program")?
+        == 0
+    {
+        kill_process_group(pid, Signal::KILL).context("kill what ran out of time")?;
+        child.wait().context("reap what was killed")?;
+        bail!("not finished after {} s", limit.as_secs());
     }
+    Ok(child.wait()?)
 }
 
 #[cfg(test)]

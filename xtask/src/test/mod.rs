@@ -8,7 +8,6 @@
 //! real server, so there is one runner and one closing line.
 
 mod clients;
-mod needs;
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::{step, workspace};
+use crate::{needs, step, workspace};
 
 /// Longest the build or the whole test run may take. A single test is bounded in `.config/nextest.toml`.
 const STEP_LIMIT: Duration = Duration::from_secs(25 * 60);
@@ -47,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("the sandbox tests mount, clone and write cgroups: run `cargo xtask test` as root");
     }
-    needs::install_packages()?;
+    needs::install(needs::OF_TESTS)?;
     if options.only != Some(Half::Rust) {
         clients::prepare(&workspace::target()?)?;
     }

@@ -1,4 +1,4 @@
-//! What the tests need from the machine, and how to get it.
+//! What the tests and the benchmark need from the machine, and how to get it.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,13 +15,14 @@ const APT_LIMIT: Duration = Duration::from_secs(5 * 60);
 const NEXTEST_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// A Debian package and the probe that succeeds when it need not be installed.
-struct Need {
-    package: &'static str,
-    probe: (&'static str, &'static [&'static str]),
-    why: &'static str,
+pub(crate) struct Need {
+    pub(crate) package: &'static str,
+    pub(crate) probe: (&'static str, &'static [&'static str]),
+    pub(crate) why: &'static str,
 }
 
-const NEEDS: &[Need] = &[
+/// What `cargo xtask test` needs.
+pub(crate) const OF_TESTS: &[Need] = &[
     Need { package: "e2fsprogs", probe: ("mkfs.ext4", &["-V"]), why: "a sandbox's disk is an ext4 file" },
     Need { package: "python3", probe: ("python3", &["-V"]), why: "client suites; Python in the host image" },
     Need {
@@ -37,12 +38,12 @@ const NEEDS: &[Need] = &[
     Need { package: "npm", probe: ("npm", &["--version"]), why: "client suites" },
 ];
 
-/// Installs the Debian packages that are missing.
+/// Installs the Debian packages of `needs` that are missing.
 ///
 /// # Errors
 /// If something is missing and cannot be installed here; the message is the command that would.
-pub(super) fn install_packages() -> Result<()> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !step::probe(need.probe.0, need.probe.1)).collect();
+pub(crate) fn install(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !step::probe(need.probe.0, need.probe.1)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -59,14 +60,14 @@ pub(super) fn install_packages() -> Result<()> {
     apt_get(&arguments)
 }
 
-pub(crate) fn apt_get(arguments: &[&str]) -> Result<()> {
+fn apt_get(arguments: &[&str]) -> Result<()> {
     let mut command = Command::new("apt-get");
     command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
     step::run(&mut command, APT_LIMIT).context("install Debian packages")
 }
 
 /// True if cargo-nextest is there, compiling it first if it is not.
-pub(super) fn have_nextest() -> Result<bool> {
+pub(crate) fn have_nextest() -> Result<bool> {
     let probe = || step::probe("cargo", &["nextest", "--version"]);
     if probe() {
         return Ok(true);

@@ -1,0 +1,84 @@
+//! How long one call takes, alone and among many.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use lazaret_tests::wait::timed;
+use serde_json::json;
+
+use super::Api;
+use crate::bench::samples::{Load, Samples};
+
+/// Rounds of the single calls, and the time that each kind may take.
+const ALONE: Load = Load { rounds: 200, budget: Duration::from_secs(20) };
+
+/// Creates that start at the same moment, each on a connection of its own.
+const AT_ONCE: usize = 100;
+
+/// From the request that creates a sandbox to the answer of `true` run in it; its deletion is not counted.
+pub(super) fn create(api: &Api) -> Result<Samples> {
+    ALONE.collect(|| {
+        let (created, took) = timed(|| {
+            let id = api.create(json!({}))?;
+            api.exec_true(&id).map(|()| id)
+        });
+        api.delete(&created?)?;
+        Ok(took)
+    })
+}
+
+/// `true` in a running sandbox.
+pub(super) fn exec(api: &Api) -> Result<Samples> {
+    let id = api.create(json!({}))?;
+    let samples = exec_in(api, &id)?;
+    api.delete(&id)?;
+    Ok(samples)
+}
+
+pub(super) fn exec_in(api: &Api, id: &str) -> Result<Samples> {
+    ALONE.collect(|| {
+        let (done, took) = timed(|| api.exec_true(id));
+        done.map(|()| took)
+    })
+}
+
+/// `print(1)` through the run call, in a sandbox that has run Python before.
+pub(super) fn python(api: &Api) -> Result<Samples> {
+    let id = api.create(json!({}))?;
+    let samples = ALONE.collect(|| {
+        let (done, took) = timed(|| api.run_python(&id));
+        done.map(|()| took)
+    })?;
+    api.delete(&id)?;
+    Ok(samples)
+}
+
+/// Many creates at once, each timed to the answer of its first `true`. One failure fails the measurement.
+pub(super) fn burst(api: &Api) -> Result<Samples> {
+    let start = Barrier::new(AT_ONCE);
+    let one = || -> Result<(Duration, String)> {
+        let api = api.clone();
+        start.wait();
+        let (created, took) = timed(|| {
+            let id = api.create(json!({}))?;
+            api.exec_true(&id).map(|()| id)
+        });
+        Ok((took, created?))
+    };
+    let done: Vec<Result<(Duration, String)>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(one)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow!("a thread of the burst panicked"))?)
+            .collect()
+    });
+    let mut durations = Vec::with_capacity(AT_ONCE);
+    for result in done {
+        let (took, id) = result?;
+        api.delete(&id)?;
+        durations.push(took);
+    }
+    Samples::new(durations)
+}
