@@ -129,7 +129,7 @@ pub(crate) fn real_directory(
     path: &Path,
     mode: u32,
 ) -> Result<OwnedFd, SetupError> {
-    const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW);
+    const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
     let root = root.as_fd();
     match open_beneath(root, path, DIRECTORY) {
         Err(Errno::NOENT) => {}
