@@ -1,1 +1,62 @@
 //! One module per dialect; each converts, calls the core and converts back.
+//!
+//! | Dialect | Mounted at |
+//! | --- | --- |
+//! | native | `/lazaret/v1/...`, and `/healthz`, `/readyz`, `/metrics` |
+//!
+//! ```text
+//!   request ─▶ routing (raw path) ─▶ serve::<Dialect>: id · span · key · timeout · panic · log ─▶ handler ─▶ core
+//!                                                 ▲                                                  │
+//!                                                 └── Failure, put into the dialect's words ◀────────┘
+//! ```
+//!
+//! A dialect is a folder with a type that implements `routing::Dialect`, a `routes()` that declares every route on
+//! `routing::Routes` (with a key unless it says `open`, bounded in time unless it says `stream`), and handlers that take
+//! `State<App>`, `auth::Authenticated`, `extract::{PathParams, Query, Json}` or `body::Upload` and return
+//! `Result<_, Failure>`. It is wired by one line each in `router` and `routes` below.
+//!
+//! What dialects share is here once: routing, the layer around every route, extractors, failures on their way to a
+//! body, the written forms of ids, streams, downloads. What is deliberately absent: rules about sandboxes (in the
+//! core), settings and sockets (in the server), and any word of one dialect in another.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod auth;
+mod body;
+mod context;
+mod download;
+mod extract;
+mod failure;
+mod ids;
+mod native;
+mod routing;
+mod serve;
+mod settings;
+
+use axum::Router;
+use lazaret_core::services::Services;
+
+pub use routing::{Access, Answer, Route};
+pub use settings::{ApiSettings, MetricsHook, OpenAiSettings, ReadyHook};
+
+use crate::native::Native;
+use crate::routing::Routes;
+use crate::settings::App;
+
+/// Every dialect on one router.
+///
+/// The server gives it the peers' addresses (`into_make_service_with_connect_info::<SocketAddr>`, or the same extension
+/// by hand) and bounds the time of a connection's first bytes, which the router does not see.
+pub fn router(services: Services, settings: ApiSettings) -> Router {
+    let app = App::new(services, settings);
+    Router::new()
+        .merge(native::routes().router(&app))
+        .fallback_service(Routes::<Native>::nothing(&app, "").with_state(app.clone()))
+        .with_state(app)
+}
+
+/// Every route of every dialect, for tests and documents.
+pub fn routes() -> Vec<Route> {
+    native::routes().table()
+}

@@ -1,0 +1,96 @@
+//! Who is asking: the key in the request's headers, looked up by the core.
+
+use std::net::SocketAddr;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use lazaret_core::{Caller, Error};
+
+use crate::failure::{Failure, Rejection};
+use crate::settings::App;
+
+/// Headers that carry a bare key, besides `Authorization`: Azure's clients send the first, Bifrost's the others.
+const KEY_HEADERS: [&str; 3] = ["api-key", "x-api-key", "x-bf-vk"];
+
+/// The key of a request: all that follows `Bearer `, which may have spaces, or a bare key header. A key in the query
+/// string is not looked at, since query strings end in logs.
+fn key(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(AUTHORIZATION).and_then(text).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key)
+    });
+    let found = bearer.or_else(|| KEY_HEADERS.iter().find_map(|name| headers.get(*name).and_then(text)));
+    found.map(str::trim).filter(|key| !key.is_empty())
+}
+
+fn text(value: &HeaderValue) -> Option<&str> {
+    std::str::from_utf8(value.as_bytes()).ok()
+}
+
+/// The caller of a request. A refusal is logged for the operator: who tried, never with what.
+pub(crate) async fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    peer: Option<SocketAddr>,
+) -> Result<Caller, Failure> {
+    let Some(key) = key(headers) else {
+        tracing::info!(peer = ?peer, "refused: no API key");
+        return Err(Rejection::MissingKey.into());
+    };
+    match app.core.accounts.authenticate(key).await {
+        Ok(caller) => Ok(caller),
+        Err(error) => {
+            if matches!(error, Error::Unauthenticated) {
+                tracing::info!(peer = ?peer, "refused: the API key is not valid");
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// The caller, whom the dialect's layer has authenticated.
+pub(crate) struct Authenticated(pub(crate) Caller);
+
+impl FromRequestParts<App> for Authenticated {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        match parts.extensions.remove::<Caller>() {
+            Some(caller) => Ok(Self(caller)),
+            // A route that is open to all and asks who it is all the same.
+            None => {
+                let peer = crate::context::RequestContext::of(parts).peer;
+                authenticate(app, &parts.headers, peer).await.map(Self)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(headers: &[(&'static str, &'static str)], want: Option<&str>) {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect();
+        assert_eq!(key(&headers), want, "{headers:?}");
+    }
+
+    #[test]
+    fn a_key_is_all_that_follows_bearer_or_a_bare_header() {
+        check(&[("authorization", "Bearer My API Key")], Some("My API Key"));
+        check(&[("authorization", "bearer k")], Some("k"));
+        check(&[("authorization", "Basic dTpw"), ("x-api-key", "k")], Some("k"));
+        check(&[("api-key", "a")], Some("a"));
+        check(&[("x-bf-vk", "v")], Some("v"));
+        check(&[("authorization", "Bearer a"), ("api-key", "b")], Some("a"));
+        for none in [&[][..], &[("authorization", "Bearer ")], &[("authorization", "k")], &[("api-key", "")]]
+        {
+            check(none, None);
+        }
+    }
+}

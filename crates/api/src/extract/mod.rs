@@ -1,0 +1,11 @@
+//! What handlers take from a request. Every refusal is a [`crate::failure::Failure`], which leaves in the words of the
+//! route's dialect.
+
+mod fields;
+mod json;
+mod path;
+mod query;
+
+pub(crate) use json::{Json, OptionalJson};
+pub(crate) use path::PathParams;
+pub(crate) use query::Query;

@@ -1,0 +1,177 @@
+//! Why a request is refused, before a dialect has put it into its own words.
+//!
+//! ```text
+//!   extractor or handler ──Failure──▶ response without a body ──▶ serve::<D> ──▶ D::failure: status and body
+//! ```
+//!
+//! Handlers and extractors return [`Failure`]; it travels inside the response to the dialect's layer (`serve.rs`),
+//! which logs it if it is ours to mend and lets the dialect render it. So no extractor needs to know its dialect.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use lazaret_core::Error;
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The core refused it.
+    #[error(transparent)]
+    Core(#[from] Error),
+    /// It never reached the core.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+}
+
+/// The part of a request that is at fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The body.
+    Body,
+    /// The query string.
+    Query,
+    /// A header.
+    Header,
+    /// The path.
+    Path,
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Body => "body",
+            Self::Query => "query string",
+            Self::Header => "header",
+            Self::Path => "path",
+        })
+    }
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FieldProblem {
+    /// It is required and absent.
+    Missing,
+    /// There is no field of this name.
+    Unknown,
+    /// It came twice.
+    Duplicate,
+    /// Its JSON type is another.
+    WrongType {
+        /// As serde words it, such as `a string`.
+        expected: String,
+        /// As serde words it, such as `integer 5`.
+        got: String,
+    },
+    /// A sentence about it.
+    Other(String),
+}
+
+impl std::fmt::Display for FieldProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing => f.write_str("is missing"),
+            Self::Unknown => f.write_str("is not a known field"),
+            Self::Duplicate => f.write_str("is given twice"),
+            Self::WrongType { expected, got } => write!(f, "must be {expected}, not {got}"),
+            Self::Other(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// A request that never reached the core.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Rejection {
+    /// No route has this path.
+    #[error("there is nothing at this path")]
+    UnknownPath,
+    /// The path has routes, for other methods.
+    #[error("the method is not allowed here")]
+    WrongMethod,
+    /// No header carries a key.
+    #[error("the API key is missing")]
+    MissingKey,
+    /// A part is not what it claims to be, such as a JSON body that is not JSON.
+    #[error("the {part} cannot be read: {reason}")]
+    Malformed {
+        /// Which part.
+        part: Part,
+        /// What is wrong.
+        reason: String,
+    },
+    /// One field of a part is wrong.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Which part.
+        part: Part,
+        /// The field, with dots and indices where it is nested: `resources.pids`, `files[0].path`.
+        field: String,
+        /// What is wrong.
+        problem: FieldProblem,
+    },
+    /// The body is too large for its route.
+    #[error("the body is larger than {max_bytes} bytes")]
+    TooLarge {
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// The body has the wrong media type.
+    #[error("the body must be {expected}")]
+    WrongMediaType {
+        /// What is taken here.
+        expected: &'static str,
+    },
+    /// The range lies outside the file.
+    #[error("the range is not within the {bytes} bytes of the file")]
+    UnsatisfiableRange {
+        /// Size of the file.
+        bytes: u64,
+    },
+    /// More than one sandbox has this name.
+    #[error("{count} sandboxes are called {name}")]
+    Ambiguous {
+        /// The name, as given.
+        name: String,
+        /// How many have it.
+        count: usize,
+    },
+    /// The client was silent for too long in the middle of its body.
+    #[error("the body did not come in time")]
+    SlowBody,
+    /// The answer took longer than the route allows; what was begun may still happen.
+    #[error("the answer took too long")]
+    TimedOut,
+    /// A defect of ours: the handler panicked, with this message.
+    #[error("internal error")]
+    Panicked(#[source] PanicMessage),
+}
+
+/// What a panic said.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler panicked: {0}")]
+pub(crate) struct PanicMessage(pub(crate) String);
+
+impl Rejection {
+    /// A [`Rejection::Field`] of the query string.
+    pub(crate) fn query(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Field { part: Part::Query, field: field.into(), problem: FieldProblem::Other(reason.into()) }
+    }
+}
+
+/// The failure of a response on its way to the dialect's layer.
+#[derive(Clone)]
+pub(crate) struct Pending(pub(crate) Arc<Failure>);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        response.extensions_mut().insert(Pending(Arc::new(self)));
+        response
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        Failure::from(self).into_response()
+    }
+}

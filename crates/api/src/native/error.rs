@@ -1,0 +1,205 @@
+//! Failures in the native dialect's words: one status, one code, one sentence, the field at fault, and a hint.
+
+use axum::http::header::{CONTENT_RANGE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use lazaret_core::{Error, ExecProblem, FileProblem, Kind, Limit};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::context::RequestContext;
+use crate::failure::{Failure, FieldProblem, Rejection};
+use crate::routing::Dialect;
+
+/// The native dialect.
+pub(crate) enum Native {}
+
+/// The body of every answer that is not a success.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// What went wrong.
+    pub(crate) error: Problem,
+    /// Names this request in the server's log.
+    pub(crate) request_id: String,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// A word for programs, from a closed set.
+    pub(crate) code: &'static str,
+    /// A sentence for people.
+    pub(crate) message: String,
+    /// The field of the request at fault, with dots and indices where it is nested.
+    pub(crate) field: Option<String>,
+    /// What to do about it.
+    pub(crate) hint: Option<&'static str>,
+    /// For `exec_failed` and `file_failed`, why: a word for programs, from a closed set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) problem: Option<&'static str>,
+}
+
+/// Seconds until a client should try again, where nothing better is known.
+const RETRY_AFTER_DEFAULT_S: u64 = 1;
+
+impl Dialect for Native {
+    const NAME: &'static str = "native";
+    const STRICT_MEDIA_TYPE: bool = true;
+    type Note = ();
+
+    fn note(_head: &axum::http::request::Parts) {}
+
+    fn failure(failure: &Failure, context: &RequestContext, _note: &()) -> Response {
+        let (status, problem) = answer(failure);
+        let body = ErrorBody { error: problem, request_id: context.id.to_string() };
+        let mut response = (status, axum::Json(body)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, retry_after_s(failure).into());
+        }
+        if let Failure::Rejected(Rejection::UnsatisfiableRange { bytes }) = failure {
+            let range = HeaderValue::from_str(&format!("bytes */{bytes}"));
+            response.headers_mut().insert(CONTENT_RANGE, range.expect("digits are a header value"));
+        }
+        response
+    }
+}
+
+/// The problem of a failure that is told inside a stream.
+pub(crate) fn problem(failure: &Failure) -> Problem {
+    answer(failure).1
+}
+
+fn answer(failure: &Failure) -> (StatusCode, Problem) {
+    let (status, code) = match failure {
+        Failure::Core(error) => of_core(error),
+        Failure::Rejected(rejection) => of_rejection(rejection),
+    };
+    let problem = Problem {
+        code,
+        message: failure.to_string(),
+        field: field(failure),
+        hint: hint(failure),
+        problem: match failure {
+            Failure::Core(Error::File { problem, .. }) => Some(file_problem(*problem)),
+            Failure::Core(Error::Exec { problem, .. }) => Some(exec_problem(*problem)),
+            _ => None,
+        },
+    };
+    (status, problem)
+}
+
+fn of_core(error: &Error) -> (StatusCode, &'static str) {
+    match error {
+        Error::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        Error::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden"),
+        Error::Invalid { .. } => (StatusCode::BAD_REQUEST, "invalid"),
+        Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        Error::AlreadyExists { .. } => (StatusCode::CONFLICT, "already_exists"),
+        Error::Refused { .. } => (StatusCode::CONFLICT, "refused"),
+        Error::InUse { .. } => (StatusCode::CONFLICT, "in_use"),
+        Error::File { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "file_failed"),
+        Error::Exec { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "exec_failed"),
+        Error::LimitReached(limit) => match limit {
+            Limit::UploadBytes | Limit::ImageSize => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            Limit::Sandboxes
+            | Limit::StoredBytes
+            | Limit::AnswerBytes
+            | Limit::CatalogueEntries
+            | Limit::BackgroundExecs
+            | Limit::GuestConnections
+            | Limit::Keys
+            | Limit::HostDisk
+            | Limit::IdRanges => (StatusCode::TOO_MANY_REQUESTS, "limit_reached"),
+        },
+        Error::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
+        Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    }
+}
+
+fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
+    match rejection {
+        Rejection::UnknownPath => (StatusCode::NOT_FOUND, "unknown_path"),
+        Rejection::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "wrong_method"),
+        Rejection::MissingKey => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        Rejection::Malformed { .. } => (StatusCode::BAD_REQUEST, "malformed"),
+        Rejection::Field { problem, .. } => match problem {
+            FieldProblem::Missing => (StatusCode::BAD_REQUEST, "missing_field"),
+            FieldProblem::Unknown => (StatusCode::BAD_REQUEST, "unknown_field"),
+            FieldProblem::Duplicate | FieldProblem::WrongType { .. } | FieldProblem::Other(_) => {
+                (StatusCode::BAD_REQUEST, "invalid")
+            }
+        },
+        Rejection::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        Rejection::WrongMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong_media_type"),
+        Rejection::UnsatisfiableRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable"),
+        Rejection::Ambiguous { .. } => (StatusCode::CONFLICT, "ambiguous_name"),
+        Rejection::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow_body"),
+        Rejection::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "timed_out"),
+        Rejection::Panicked(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    }
+}
+
+fn field(failure: &Failure) -> Option<String> {
+    match failure {
+        Failure::Core(Error::Invalid { field, .. }) => Some((*field).to_owned()),
+        Failure::Core(Error::NotFound { kind: Kind::Cursor, .. }) => Some("after".to_owned()),
+        Failure::Rejected(Rejection::Field { field, .. }) => Some(field.clone()),
+        _ => None,
+    }
+}
+
+fn hint(failure: &Failure) -> Option<&'static str> {
+    match failure {
+        Failure::Core(Error::Unauthenticated) | Failure::Rejected(Rejection::MissingKey) => Some(
+            "send the header Authorization: Bearer <key>; the first key is in the server's data directory",
+        ),
+        Failure::Core(Error::Forbidden { .. }) => Some("use a key that has the scope"),
+        Failure::Core(Error::Internal(_)) | Failure::Rejected(Rejection::Panicked(_)) => {
+            Some("the server's log has the details under the request id")
+        }
+        Failure::Rejected(Rejection::UnknownPath) => Some("GET /lazaret/v1/openapi.json lists every path"),
+        Failure::Rejected(Rejection::Ambiguous { .. }) => Some("use the id"),
+        _ => None,
+    }
+}
+
+fn retry_after_s(failure: &Failure) -> u64 {
+    match failure {
+        Failure::Core(Error::Unavailable { retry_after: Some(span), .. }) => span.as_secs().max(1),
+        _ => RETRY_AFTER_DEFAULT_S,
+    }
+}
+
+const fn file_problem(problem: FileProblem) -> &'static str {
+    match problem {
+        FileProblem::NotFound => "not_found",
+        FileProblem::NotADirectory => "not_a_directory",
+        FileProblem::IsADirectory => "is_a_directory",
+        FileProblem::AlreadyExists => "already_exists",
+        FileProblem::PermissionDenied => "permission_denied",
+        FileProblem::NoSpace => "no_space",
+        FileProblem::NotARegularFile => "not_a_regular_file",
+        FileProblem::OutsideRoot => "outside_root",
+        FileProblem::NameTooLong => "name_too_long",
+        FileProblem::DirectoryNotEmpty => "directory_not_empty",
+        FileProblem::LinkNotFollowed => "link_not_followed",
+        FileProblem::ReadOnly => "read_only",
+        FileProblem::InvalidPath => "invalid_path",
+        FileProblem::Other => "other",
+    }
+}
+
+const fn exec_problem(problem: ExecProblem) -> &'static str {
+    match problem {
+        ExecProblem::ProgramNotFound => "program_not_found",
+        ExecProblem::NotExecutable => "not_executable",
+        ExecProblem::BadWorkingDirectory => "bad_working_directory",
+        ExecProblem::UnknownUser => "unknown_user",
+        ExecProblem::ArgumentsTooLong => "arguments_too_long",
+        ExecProblem::TooManyProcesses => "too_many_processes",
+        ExecProblem::OutOfMemory => "out_of_memory",
+        ExecProblem::NoInterpreter => "no_interpreter",
+        ExecProblem::Other => "other",
+    }
+}

@@ -1,0 +1,113 @@
+//! What the server decides for the HTTP surface, and the state that every handler sees.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use lazaret_core::Clock;
+use lazaret_core::services::Services;
+
+/// Writes the current metrics in Prometheus' text format.
+pub type MetricsHook = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Succeeds if what only the server knows of (the spawner, for one) is alive.
+pub type ReadyHook = Arc<dyn Fn() -> BoxFuture<'static, lazaret_core::Result<()>> + Send + Sync>;
+
+/// Settings of all dialects.
+#[derive(Clone)]
+pub struct ApiSettings {
+    /// Time for latencies.
+    pub clock: Arc<dyn Clock>,
+    /// The server's version, for `GET /lazaret/v1/server`.
+    pub version: String,
+    /// Longest time from a request's head to its answer's, on routes that neither stream nor run a program.
+    pub request_timeout: Duration,
+    /// Longest silence of a client in the middle of a body that it sends.
+    pub body_idle_timeout: Duration,
+    /// Largest JSON body, in bytes. Bodies that are files are streamed and bounded by the core.
+    pub json_max_bytes: usize,
+    /// Largest imported image archive, in bytes.
+    pub image_max_bytes: u64,
+    /// What `/metrics` answers; `None` where metrics are off.
+    pub metrics: Option<MetricsHook>,
+    /// What `/readyz` asks besides the store.
+    pub ready: Option<ReadyHook>,
+    /// Settings of the OpenAI dialect.
+    pub openai: OpenAiSettings,
+}
+
+/// Where sources of the OpenAI contract differ, what this server does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenAiSettings {
+    /// Largest `expires_after.minutes`: the hosted service takes 20.
+    pub expires_minutes_max: u32,
+    /// Uploads keep their plain name under `/mnt/data` where it is free, instead of a unique prefix.
+    pub plain_names: bool,
+    /// Refuse requests without `provider`, as Bifrost's own routes do.
+    pub require_provider: bool,
+    /// Providers that are accepted while [`OpenAiSettings::require_provider`] is on.
+    pub providers: Vec<String>,
+}
+
+impl Default for OpenAiSettings {
+    fn default() -> Self {
+        Self {
+            expires_minutes_max: 24 * 60,
+            plain_names: false,
+            require_provider: false,
+            providers: vec!["openai".to_owned(), "azure".to_owned()],
+        }
+    }
+}
+
+impl ApiSettings {
+    /// The defaults, with this clock.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            request_timeout: Duration::from_secs(120),
+            body_idle_timeout: Duration::from_secs(60),
+            // A snippet of the largest size still fits when every byte of it is escaped.
+            json_max_bytes: 8 * lazaret_core::limits::RUN_CODE_MAX_BYTES,
+            image_max_bytes: 64 * 1024 * 1024 * 1024,
+            metrics: None,
+            ready: None,
+            openai: OpenAiSettings::default(),
+        }
+    }
+}
+
+impl fmt::Debug for ApiSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiSettings").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// The state of every handler: one pointer, so that a request costs one count.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Shared>);
+
+/// What [`App`] points at.
+pub(crate) struct Shared {
+    /// The core.
+    pub(crate) core: Services,
+    /// The settings.
+    pub(crate) settings: ApiSettings,
+}
+
+impl App {
+    pub(crate) fn new(core: Services, settings: ApiSettings) -> Self {
+        Self(Arc::new(Shared { core, settings }))
+    }
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
