@@ -4,9 +4,14 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 
-use lazaret_core::{Digest, Kind, Limit};
+use lazaret_core::{Digest, Error, Kind, Limit};
 
+use crate::archive::ArchiveError;
 use crate::host::HostError;
+use crate::reference::NameError;
+use crate::unpack::compression::CompressionError;
+use crate::unpack::layer::{EntryError, LayerError};
+use crate::unpack::limits::Exceeded;
 use crate::unpack::tree::TreeError;
 
 /// A failure of the content store.
@@ -35,12 +40,33 @@ pub enum ImagesError {
         #[source]
         source: serde_json::Error,
     },
+    /// A configuration in the store is not what its digest says, or no longer readable.
+    #[error("the stored configuration {digest} is damaged")]
+    Configuration {
+        /// Its digest.
+        digest: Digest,
+        /// What is wrong with it.
+        #[source]
+        source: ArchiveError,
+    },
     /// The host cannot serve as an image.
     #[error("the host image cannot be made")]
     Host(#[from] HostError),
     /// The `host` image could not be written.
     #[error("the host image cannot be written")]
     HostTree(#[from] TreeError),
+    /// An import failed.
+    #[error("the image cannot be imported")]
+    Import(#[from] ImportError),
+    /// A name for an image is malformed.
+    #[error("{name:?} cannot name an image")]
+    Name {
+        /// The name.
+        name: String,
+        /// Why.
+        #[source]
+        source: NameError,
+    },
     /// There is no such image.
     #[error("image {0} not found")]
     NotFound(String),
@@ -55,6 +81,69 @@ pub enum ImagesError {
     Thread(#[source] tokio::task::JoinError),
 }
 
+/// Why an archive did not become an image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The upload or its compression ended badly.
+    #[error("the upload cannot be read")]
+    Upload(#[source] io::Error),
+    /// The body failed with the core's own error.
+    #[error("the upload failed")]
+    Body(#[source] Error),
+    /// The compression is not one that is read.
+    #[error(transparent)]
+    Compression(CompressionError),
+    /// The archive holds no image that can be taken.
+    #[error(transparent)]
+    Archive(ArchiveError),
+    /// A layer was refused.
+    #[error("layer {number}")]
+    Layer {
+        /// Which, the lowest being 1.
+        number: usize,
+        /// Why.
+        #[source]
+        error: LayerError,
+    },
+    /// A layer is not what its descriptor says.
+    #[error("layer {number} has digest {found}, not {wanted}")]
+    LayerDigest {
+        /// Which, the lowest being 1.
+        number: usize,
+        /// What its stored bytes hash to.
+        found: Digest,
+        /// What the manifest says.
+        wanted: Digest,
+    },
+    /// A layer is not what the configuration says.
+    #[error("layer {number} has diff id {found}, not {wanted}")]
+    DiffId {
+        /// Which, the lowest being 1.
+        number: usize,
+        /// What its uncompressed bytes hash to.
+        found: Digest,
+        /// What the configuration says.
+        wanted: Digest,
+    },
+    /// The manifest and the configuration do not describe the same layers.
+    #[error("the manifest lists {listed} layers and the configuration describes {described}")]
+    LayerCount {
+        /// In the manifest.
+        listed: usize,
+        /// In the configuration.
+        described: usize,
+    },
+    /// A root file system without an end marker.
+    #[error("the archive has no end marker: it is cut short")]
+    EndMissing,
+    /// A limit was reached.
+    #[error(transparent)]
+    Exceeded(Exceeded),
+    /// The tree could not be begun or flushed.
+    #[error("the tree cannot be written")]
+    Tree(#[source] TreeError),
+}
+
 impl ImagesError {
     /// For `map_err` on a file operation of the store.
     pub(crate) fn disk(
@@ -66,44 +155,92 @@ impl ImagesError {
     }
 }
 
-impl From<ImagesError> for lazaret_core::Error {
+impl From<ImagesError> for Error {
     /// The one place where this crate's failures take the core's words.
-    fn from(error: ImagesError) -> lazaret_core::Error {
-        if disk_is_full(&error) {
-            return lazaret_core::Error::LimitReached(Limit::HostDisk);
-        }
+    fn from(error: ImagesError) -> Error {
         match error {
-            ImagesError::NotFound(name) => lazaret_core::Error::not_found(Kind::Image, name),
-            ImagesError::BuiltIn(_) | ImagesError::Ambiguous(_) => {
-                lazaret_core::Error::invalid("image", error.to_string())
+            ImagesError::NotFound(name) => Error::not_found(Kind::Image, name),
+            ImagesError::BuiltIn(_) | ImagesError::Ambiguous(_) | ImagesError::Name { .. } => {
+                Error::invalid("image", sentence(&error))
             }
-            ImagesError::Host(reason) => lazaret_core::Error::Unsupported { what: reason.to_string() },
+            ImagesError::Host(reason) => Error::Unsupported { what: sentence(&reason) },
+            ImagesError::Import(ImportError::Body(error)) => error,
+            ImagesError::Import(import) => match import.fault() {
+                Fault::Archive => Error::invalid("image", sentence(&import)),
+                Fault::Limit(limit) => Error::LimitReached(limit),
+                Fault::Store => storage(ImagesError::Import(import)),
+            },
             ImagesError::Disk { .. }
             | ImagesError::Busy(_)
             | ImagesError::Record { .. }
+            | ImagesError::Configuration { .. }
             | ImagesError::HostTree(_)
-            | ImagesError::Thread(_) => lazaret_core::Error::internal(error),
+            | ImagesError::Thread(_) => storage(error),
         }
     }
 }
 
-/// Whether somewhere below this error the kernel said that there is no space.
-fn disk_is_full(error: &ImagesError) -> bool {
-    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>()
+/// Whose fault a failed import is.
+enum Fault {
+    Archive,
+    Limit(Limit),
+    Store,
+}
+
+impl ImportError {
+    fn fault(&self) -> Fault {
+        match self {
+            ImportError::Exceeded(exceeded) => exceeded_fault(*exceeded),
+            ImportError::Layer { error, .. } => match error {
+                LayerError::Exceeded(exceeded) => exceeded_fault(*exceeded),
+                LayerError::Entry { error: EntryError::Tree(tree), .. } | LayerError::Tree(tree) => {
+                    tree_fault(tree)
+                }
+                LayerError::Entry { .. } | LayerError::Tar(_) => Fault::Archive,
+            },
+            ImportError::Archive(ArchiveError::Spool(_)) | ImportError::Tree(_) => Fault::Store,
+            ImportError::Upload(_)
+            | ImportError::Body(_)
+            | ImportError::Compression(_)
+            | ImportError::Archive(_)
+            | ImportError::LayerDigest { .. }
+            | ImportError::DiffId { .. }
+            | ImportError::LayerCount { .. }
+            | ImportError::EndMissing => Fault::Archive,
+        }
+    }
+}
+
+fn exceeded_fault(exceeded: Exceeded) -> Fault {
+    Fault::Limit(if matches!(exceeded, Exceeded::Disk(_)) { Limit::HostDisk } else { Limit::ImageSize })
+}
+
+fn tree_fault(error: &TreeError) -> Fault {
+    if matches!(error, TreeError::Call { .. }) { Fault::Store } else { Fault::Archive }
+}
+
+/// A failure of the host: a full disk by its name, anything else as a defect.
+fn storage(error: ImagesError) -> Error {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(&error);
+    while let Some(cause) = next {
+        if let Some(io) = cause.downcast_ref::<io::Error>()
             && matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
         {
-            return true;
+            return Error::LimitReached(Limit::HostDisk);
         }
-        next = error.source();
+        next = cause.source();
     }
-    false
+    Error::internal(error)
 }
 
-/// The digest as an error names it when nothing else does.
-impl From<Digest> for ImagesError {
-    fn from(digest: Digest) -> ImagesError {
-        ImagesError::NotFound(digest.to_string())
+/// An error with its causes, for a caller who sent the archive and can do something about each of them.
+fn sentence(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
     }
+    text
 }

@@ -3,6 +3,7 @@
 //! Lookups answer from memory; everything that touches the disk runs on blocking threads. The `host` image is
 //! looked at anew at each lookup (a few dozen `stat`s) and built again when what it was made from has changed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -10,12 +11,19 @@ use async_trait::async_trait;
 use lazaret_core::ports::{self, Lower, ProgressSender, Rootfs};
 use lazaret_core::{Body, Clock, Digest, Image, ImageConfig, ImageSource};
 
-use crate::error::ImagesError;
+use crate::archive;
+use crate::error::{ImagesError, ImportError};
 use crate::host::{self, HOST_IMAGE, Stamp};
+use crate::import;
 use crate::reference;
 use crate::store::layout::Layout;
 use crate::store::record::{Index, Record, Source};
+use crate::unpack::limits::UnpackLimits;
 use crate::unpack::tree::Tree;
+use crate::upload::{UploadReader, upload};
+
+/// How much of a malformed name an error repeats.
+const NAME_SHOWN_CHARS: usize = 80;
 
 /// The content store of one data directory.
 #[derive(Debug, Clone)]
@@ -29,6 +37,7 @@ struct Shared {
     /// The root directory of the host; `/` but for tests.
     host_root: PathBuf,
     clock: Arc<dyn Clock>,
+    limits: UnpackLimits,
     /// Held for as long as a change of the store takes on disk, so that changes come one after the other.
     changing: Mutex<()>,
     /// What lookups answer from. Never held across an operation on the disk; taken after `changing`.
@@ -45,7 +54,8 @@ struct State {
 impl ImageStore {
     /// Opens the store in `directory`, making it if it is not there, and removes what a crash left half-made.
     ///
-    /// `host_root` is the directory whose `/usr` the `host` image shows: `/` in a server. The call blocks.
+    /// `host_root` is the directory whose `/usr` the `host` image shows: `/` in a server. `limits` bound what an import
+    /// may make. The call blocks.
     ///
     /// # Errors
     /// [`ImagesError::Busy`] when another server has the store open, [`ImagesError::Host`] when the store lies
@@ -54,13 +64,20 @@ impl ImageStore {
         directory: &Path,
         host_root: &Path,
         clock: Arc<dyn Clock>,
+        limits: UnpackLimits,
     ) -> Result<ImageStore, ImagesError> {
         let layout = Layout::open(directory)?;
         host::refuse_data_inside_usr(host_root, directory)?;
         let index = Index::read(&layout, |source| configuration(&layout, source))?;
         let state = Mutex::new(State { index, host: None });
-        let shared =
-            Shared { layout, host_root: host_root.to_owned(), clock, changing: Mutex::new(()), state };
+        let shared = Shared {
+            layout,
+            host_root: host_root.to_owned(),
+            clock,
+            limits,
+            changing: Mutex::new(()),
+            state,
+        };
         shared.remove_unnamed_trees()?;
         Ok(ImageStore { shared: Arc::new(shared) })
     }
@@ -95,12 +112,27 @@ impl ports::Images for ImageStore {
 
     async fn import(
         &self,
-        _body: Body,
-        _source: ImageSource,
-        _name: Option<&str>,
-        _progress: ProgressSender,
+        body: Body,
+        source: ImageSource,
+        name: Option<&str>,
+        progress: ProgressSender,
     ) -> lazaret_core::Result<Image> {
-        Err(lazaret_core::Error::Unsupported { what: "importing images".to_owned() })
+        let name = name.map(canonical_name).transpose()?;
+        let (pump, mut upload) = upload(body);
+        let importing = self.blocking(move |shared| {
+            let outcome = shared.import(&mut upload, source, name, &progress);
+            match upload.take_failure() {
+                Some(error) => Err(ImportError::Body(error).into()),
+                None => outcome,
+            }
+        });
+        // Once the upload is whole the import goes on, even if nobody waits for it any more. An import that fails early
+        // does not wait for the rest of the upload.
+        tokio::pin!(importing);
+        tokio::select! {
+            image = &mut importing => image,
+            () = pump.run() => importing.await,
+        }
     }
 
     async fn pull(&self, reference: &str, _progress: ProgressSender) -> lazaret_core::Result<Image> {
@@ -150,6 +182,54 @@ impl Shared {
             lowers.push(Lower { at: PathBuf::from("/usr"), source: self.host_root.join("usr") });
         }
         Ok(Rootfs { lowers })
+    }
+
+    fn import(
+        &self,
+        upload: &mut UploadReader,
+        source: ImageSource,
+        name: Option<String>,
+        progress: &ProgressSender,
+    ) -> Result<Image, ImagesError> {
+        let workspace = self.layout.workspace()?;
+        let unpacked = import::unpack(upload, source, workspace.path(), self.limits, progress)?;
+        let names = match name {
+            Some(name) => vec![name],
+            None => unpacked
+                .names
+                .iter()
+                .map(|name| canonical_name(reference::familiar(name)))
+                .collect::<Result<_, _>>()?,
+        };
+        let _changing = lock(&self.changing);
+        self.layout.publish_rootfs(&workspace.path().join("rootfs"), &unpacked.tree)?;
+        let blobs = unpacked.manifest.iter().chain([&unpacked.config]);
+        for (digest, bytes) in blobs {
+            self.layout.write(&self.layout.blob(digest), bytes)?;
+        }
+        let image = unpacked.image;
+        let known = lock(&self.state).index.records.contains_key(&image);
+        if !known {
+            let manifest = unpacked.manifest.as_ref().map(|(digest, _)| *digest);
+            let record = Record {
+                tree: unpacked.tree,
+                source: Some(Source { manifest, config: unpacked.config.0 }),
+                config: unpacked.run,
+                bytes: unpacked.bytes,
+                created_at: self.clock.now(),
+            };
+            record.write(&self.layout, &image)?;
+            lock(&self.state).index.records.insert(image, record);
+        }
+        for name in names {
+            self.layout.set_name(&name, &image)?;
+            lock(&self.state).index.names.insert(name, image);
+        }
+        tracing::info!(image.digest = %image, image.bytes = unpacked.bytes, "image imported");
+        let state = lock(&self.state);
+        let record =
+            state.index.records.get(&image).ok_or_else(|| ImagesError::NotFound(image.to_string()))?;
+        Ok(state.image(&image, record))
     }
 
     fn remove(&self, name: &str) -> Result<(), ImagesError> {
@@ -274,10 +354,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// A name as it is stored.
+fn canonical_name(name: &str) -> Result<String, ImagesError> {
+    reference::canonical(name)
+        .map_err(|source| ImagesError::Name { name: name.chars().take(NAME_SHOWN_CHARS).collect(), source })
+}
+
 /// The configuration behind a record.
-fn configuration(_layout: &Layout, source: Option<&Source>) -> Result<ImageConfig, ImagesError> {
-    match source {
-        None => Ok(ImageConfig { env: host::environment(), ..ImageConfig::default() }),
-        Some(_) => Ok(ImageConfig::default()),
-    }
+fn configuration(layout: &Layout, source: Option<&Source>) -> Result<ImageConfig, ImagesError> {
+    let Some(source) = source else {
+        return Ok(ImageConfig { env: host::environment(), ..ImageConfig::default() });
+    };
+    let digest = source.config;
+    let path = layout.blob(&digest);
+    let json = fs::read(&path).map_err(ImagesError::disk("read", &path))?;
+    archive::verify("it", &json, &digest)
+        .and_then(|()| Ok(archive::config::parse(&json)?.run))
+        .map_err(|source| ImagesError::Configuration { digest, source })
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   images (the port) ──▶ host      the host's own /usr under a synthesised root
 //!        │           ──▶ store     records, names and trees on disk
+//!        │           ──▶ archive   docker save, OCI layout or root file system: where the layers are
 //!        └──────────────▶ unpack    archives from strangers into trees, beneath one descriptor
 //! ```
 //!
@@ -11,15 +12,20 @@
 
 #![forbid(unsafe_code)]
 
+mod archive;
 mod error;
 mod hash;
 mod host;
 mod images;
+mod import;
 mod reference;
 mod store;
 pub mod unpack;
+mod upload;
 
-pub use error::ImagesError;
+pub use archive::ArchiveError;
+pub use archive::config::ConfigError;
+pub use error::{ImagesError, ImportError};
 pub use host::{HOST_IMAGE, HostError};
 pub use images::ImageStore;
 pub use reference::NameError;

@@ -68,6 +68,12 @@ pub(crate) fn canonical(name: &str) -> Result<String, NameError> {
     Ok(format!("{path}:{tag}"))
 }
 
+/// The short form of a name on Docker Hub, which is how people write it.
+pub(crate) fn familiar(name: &str) -> &str {
+    let hub = name.strip_prefix("docker.io/").or_else(|| name.strip_prefix("index.docker.io/"));
+    hub.map_or(name, |short| short.strip_prefix("library/").unwrap_or(short))
+}
+
 /// The hex digits of a digest or of its start; `None` for any other text.
 pub(crate) fn digest_start(text: &str) -> Option<&str> {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);

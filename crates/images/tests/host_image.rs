@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use lazaret_core::ports::Images;
 use lazaret_core::{Error, Image, ManualClock, Timestamp};
+use lazaret_images::unpack::limits::UnpackLimits;
 use lazaret_images::{HostError, ImageStore, ImagesError};
 use tempfile::TempDir;
 
@@ -70,11 +71,8 @@ fn small_host() -> TempDir {
 }
 
 fn open(directory: &Path, host: &Path) -> Result<ImageStore, ImagesError> {
-    ImageStore::open(
-        directory,
-        host,
-        Arc::new(ManualClock::at(Timestamp::from_unix_micros(1_700_000_000_000_000))),
-    )
+    let clock = Arc::new(ManualClock::at(Timestamp::from_unix_micros(1_700_000_000_000_000)));
+    ImageStore::open(directory, host, clock, UnpackLimits::default())
 }
 
 async fn host_image(store: &ImageStore) -> Image {

@@ -79,6 +79,9 @@ pub enum TreeError {
     /// The contents could not be read to their end.
     #[error("cannot read the contents")]
     Read(#[source] io::Error),
+    /// The file system does not take an extended attribute of the entry: its name, its size, or any.
+    #[error("an extended attribute cannot be set")]
+    Attribute(#[source] io::Error),
     /// A system call failed.
     #[error("{call} failed")]
     Call {
@@ -104,6 +107,7 @@ pub struct Tree {
     root: OwnedFd,
     trash: OwnedFd,
     trashed: u64,
+    implied: u64,
     /// The directory of the last entry: archives list a directory's entries together.
     nearest: Option<(EntryPath, Arc<OwnedFd>)>,
 }
@@ -122,7 +126,13 @@ impl Tree {
                 .map_err(call("fchmodat"))?;
             rustix::fs::openat(&work, name, flags, Mode::empty()).map_err(call("openat"))
         };
-        Ok(Tree { root: make("rootfs", 0o755)?, trash: make("trash", 0o700)?, trashed: 0, nearest: None })
+        Ok(Tree {
+            root: make("rootfs", 0o755)?,
+            trash: make("trash", 0o700)?,
+            trashed: 0,
+            implied: 0,
+            nearest: None,
+        })
     }
 
     /// Makes a directory, or gives an existing one these attributes. Anything else of that name is replaced.
@@ -232,11 +242,8 @@ impl Tree {
             return Ok(());
         }
         let parent = self.vacant(&parent, name)?;
-        match rustix::fs::linkat(&target_parent, target_name, &parent, name, AtFlags::empty()) {
-            // The link replaced a directory that held its own target.
-            Err(Errno::NOENT) => Err(TreeError::LinkTargetMissing),
-            linked => linked.map_err(call("linkat")),
-        }
+        rustix::fs::linkat(&target_parent, target_name, &parent, name, AtFlags::empty())
+            .map_err(call("linkat"))
     }
 
     /// Takes a name out of the tree with everything below it. A name that is not there is no error.
@@ -279,6 +286,24 @@ impl Tree {
             entries.push((name.to_vec(), kind));
         }
         Ok(Some(entries))
+    }
+
+    /// What a name is, without following it; `None` when it is not there.
+    ///
+    /// # Errors
+    /// See [`TreeError`].
+    pub fn kind(&self, path: &EntryPath) -> Result<Option<FileType>, TreeError> {
+        let Some((parent, name)) = path.split() else { return Ok(Some(FileType::Directory)) };
+        match self.open_directory(&parent) {
+            Ok(parent) => kind_at(parent.as_fd(), name),
+            Err(TreeError::Call { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How many directories were made because an entry below them needed them.
+    pub fn implied_directories(&self) -> u64 {
+        self.implied
     }
 
     /// Sets a directory's time of change, once nothing more is written into it. Whatever else has taken the name
@@ -332,7 +357,8 @@ impl Tree {
 
     /// Opens a directory for reading, from the root, through directories only.
     fn open_directory(&self, path: &EntryPath) -> Result<OwnedFd, TreeError> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // `O_NOFOLLOW` would answer a symlink at the end with ENOTDIR, which says less than ELOOP.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::openat2(&self.root, path.as_bytes(), flags, Mode::empty(), BENEATH) {
             Ok(directory) => Ok(directory),
             Err(Errno::LOOP) => Err(TreeError::ThroughSymlink),
@@ -346,6 +372,7 @@ impl Tree {
         for name in path.components() {
             match rustix::fs::mkdirat(&directory, name, Mode::from_raw_mode(0o755)) {
                 Ok(()) => {
+                    self.implied += 1;
                     directory = open_at(directory.as_fd(), name, OFlags::RDONLY | OFlags::DIRECTORY)?;
                     // The server's umask may have narrowed the mode.
                     apply(directory.as_fd(), &Attributes::root(0o755))?;
@@ -402,7 +429,8 @@ fn apply(file: BorrowedFd<'_>, attributes: &Attributes) -> Result<(), TreeError>
         .map_err(call("fchown"))?;
     rustix::fs::fchmod(file, Mode::from_raw_mode(attributes.mode)).map_err(call("fchmod"))?;
     for (name, value) in &attributes.xattrs {
-        rustix::fs::fsetxattr(file, &name[..], value, XattrFlags::empty()).map_err(call("fsetxattr"))?;
+        rustix::fs::fsetxattr(file, &name[..], value, XattrFlags::empty())
+            .map_err(|errno| TreeError::Attribute(errno.into()))?;
     }
     if let Some(modified) = attributes.modified {
         rustix::fs::futimens(file, &times(modified)).map_err(call("futimens"))?;

@@ -1,0 +1,246 @@
+//! The image configuration: a JSON file that OCI and Docker share.
+
+use std::collections::BTreeMap;
+
+use lazaret_core::{Digest, ImageConfig};
+use serde::{Deserialize, Serialize};
+
+/// Most variables, labels and words of a command. Real images have dozens.
+const ITEMS_MAX: usize = 1024;
+
+/// Longest user or working directory in bytes.
+const TEXT_BYTES_MAX: usize = 4095;
+
+/// The search path of an image whose maker gave none.
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Why a configuration is unusable.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It is not JSON of the right shape.
+    #[error("the image configuration is malformed")]
+    Json(#[source] serde_json::Error),
+    /// The image is for another machine.
+    #[error("the image is for {found}; this machine runs {wanted}")]
+    Platform {
+        /// The image's operating system and architecture.
+        found: String,
+        /// This machine's.
+        wanted: String,
+    },
+    /// A field has a value that cannot be used.
+    #[error("the image configuration has an unusable {field}")]
+    Field {
+        /// Its name in the configuration.
+        field: &'static str,
+    },
+}
+
+/// What this crate reads of a configuration; everything else stays in the stored file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct ConfigFile {
+    architecture: String,
+    os: String,
+    #[serde(default)]
+    config: Option<RunConfig>,
+    rootfs: RootfsSection,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RunConfig {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    env: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    working_dir: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    entrypoint: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cmd: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct RootfsSection {
+    #[serde(rename = "type")]
+    kind: String,
+    diff_ids: Vec<String>,
+}
+
+/// A configuration that was read and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Configuration {
+    /// What a sandbox takes over.
+    pub(crate) run: ImageConfig,
+    /// The uncompressed layers, lowest first.
+    pub(crate) diff_ids: Vec<Digest>,
+}
+
+/// Reads a configuration and checks that its image can run here.
+///
+/// # Errors
+/// See [`ConfigError`].
+pub(crate) fn parse(json: &[u8]) -> Result<Configuration, ConfigError> {
+    let file: ConfigFile = serde_json::from_slice(json).map_err(ConfigError::Json)?;
+    let (found, wanted) = (platform(&file.os, &file.architecture), this_platform());
+    if found != wanted {
+        return Err(ConfigError::Platform { found, wanted });
+    }
+    let diff_ids = file.rootfs.diff_ids.iter().map(|text| text.parse()).collect::<Result<Vec<Digest>, _>>();
+    let diff_ids = diff_ids.map_err(|_| ConfigError::Field { field: "rootfs.diff_ids" })?;
+    let run = file.config.unwrap_or_default();
+    Ok(Configuration {
+        run: ImageConfig {
+            env: environment(run.env.unwrap_or_default())?,
+            working_dir: text("config.WorkingDir", run.working_dir)?.map(absolute),
+            user: text("config.User", run.user)?,
+            entrypoint: words("config.Entrypoint", run.entrypoint)?,
+            command: words("config.Cmd", run.cmd)?,
+            labels: labels(run.labels.unwrap_or_default())?,
+        },
+        diff_ids,
+    })
+}
+
+/// The configuration of a root file system that came without one.
+pub(crate) fn for_rootfs(diff_id: &Digest) -> Vec<u8> {
+    let file = ConfigFile {
+        architecture: architecture().to_owned(),
+        os: OS.to_owned(),
+        config: Some(RunConfig { env: Some(vec![DEFAULT_PATH.to_owned()]), ..RunConfig::default() }),
+        rootfs: RootfsSection { kind: "layers".to_owned(), diff_ids: vec![diff_id.to_string()] },
+    };
+    serde_json::to_vec(&file).expect("strings and lists of strings are always JSON")
+}
+
+/// The only operating system whose programs run in a sandbox.
+const OS: &str = "linux";
+
+/// This machine's architecture in OCI's (Go's) words.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// Operating system and architecture as they are written.
+pub(super) fn platform(os: &str, architecture: &str) -> String {
+    let short = |text: &str| text.escape_default().take(40).collect::<String>();
+    format!("{}/{}", short(os), short(architecture))
+}
+
+/// What images must be for.
+pub(super) fn this_platform() -> String {
+    platform(OS, architecture())
+}
+
+fn environment(variables: Vec<String>) -> Result<Vec<(String, String)>, ConfigError> {
+    let error = || ConfigError::Field { field: "config.Env" };
+    if variables.len() > ITEMS_MAX {
+        return Err(error());
+    }
+    let split = |variable: String| match variable.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !variable.contains('\0') => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err(error()),
+    };
+    variables.into_iter().map(split).collect()
+}
+
+/// A text that is not empty, or nothing.
+fn text(field: &'static str, value: Option<String>) -> Result<Option<String>, ConfigError> {
+    match value {
+        Some(value) if value.contains('\0') || value.len() > TEXT_BYTES_MAX => {
+            Err(ConfigError::Field { field })
+        }
+        value => Ok(value.filter(|value| !value.is_empty())),
+    }
+}
+
+/// A working directory is taken from the root, as Docker does.
+fn absolute(path: String) -> String {
+    if path.starts_with('/') { path } else { format!("/{path}") }
+}
+
+fn words(field: &'static str, words: Option<Vec<String>>) -> Result<Vec<String>, ConfigError> {
+    let words = words.unwrap_or_default();
+    let bad = words.len() > ITEMS_MAX || words.iter().any(|word| word.contains('\0'));
+    if bad { Err(ConfigError::Field { field }) } else { Ok(words) }
+}
+
+fn labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ConfigError> {
+    if labels.len() > ITEMS_MAX { Err(ConfigError::Field { field: "config.Labels" }) } else { Ok(labels) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(run: &str) -> String {
+        let diff_id = format!("sha256:{}", "ab".repeat(32));
+        format!(
+            r#"{{"architecture":"{}","os":"linux","config":{run},"rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}},
+               "history":[{{"created_by":"x"}}],"created":"2024-01-01T00:00:00Z"}}"#,
+            architecture()
+        )
+    }
+
+    #[test]
+    fn what_the_maker_configured_is_taken_over() {
+        let run = r#"{"Env":["PATH=/bin","A=b=c","EMPTY="],"WorkingDir":"srv/app","User":"1000:1000","Entrypoint":["/e"],
+                      "Cmd":["-v"],"Labels":{"k":"v"},"ExposedPorts":{"80/tcp":{}},"Volumes":null}"#;
+        let parsed = parse(config(run).as_bytes()).unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(parsed.run.env, [pair("PATH", "/bin"), pair("A", "b=c"), pair("EMPTY", "")]);
+        assert_eq!(parsed.run.working_dir.as_deref(), Some("/srv/app"));
+        assert_eq!(parsed.run.user.as_deref(), Some("1000:1000"));
+        assert_eq!(
+            (parsed.run.entrypoint, parsed.run.command),
+            (vec!["/e".to_owned()], vec!["-v".to_owned()])
+        );
+        assert_eq!(parsed.run.labels["k"], "v");
+        assert_eq!(parsed.diff_ids.len(), 1);
+        for empty in ["null", "{}", r#"{"Env":null,"Cmd":null,"User":"","WorkingDir":"","Labels":null}"#] {
+            assert_eq!(parse(config(empty).as_bytes()).unwrap().run, ImageConfig::default());
+        }
+    }
+
+    #[test]
+    fn unusable_configurations_name_their_field() {
+        let long = format!(r#"{{"User":"{}"}}"#, "u".repeat(TEXT_BYTES_MAX + 1));
+        for (run, field) in [
+            (r#"{"Env":["NOVALUE"]}"#, "config.Env"),
+            (r#"{"Env":["=x"]}"#, "config.Env"),
+            ("{\"Env\":[\"A=\\u0000\"]}", "config.Env"),
+            ("{\"User\":\"\\u0000\"}", "config.User"),
+            (&long, "config.User"),
+            ("{\"WorkingDir\":\"/\\u0000\"}", "config.WorkingDir"),
+            ("{\"Cmd\":[\"\\u0000\"]}", "config.Cmd"),
+        ] {
+            let Err(ConfigError::Field { field: found }) = parse(config(run).as_bytes()) else {
+                panic!("{run}")
+            };
+            assert_eq!(found, field);
+        }
+        let other = config("{}").replace(architecture(), "s390x");
+        let error = parse(other.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, format!("the image is for linux/s390x; this machine runs {}", this_platform()));
+        assert!(matches!(parse(b"[]"), Err(ConfigError::Json(_))));
+    }
+
+    #[test]
+    fn a_root_file_system_gets_a_configuration_that_names_it() {
+        let diff_id = Digest::from_bytes([7; 32]);
+        let json = for_rootfs(&diff_id);
+        assert_eq!(json, for_rootfs(&diff_id));
+        let parsed = parse(&json).unwrap();
+        assert_eq!(parsed.diff_ids, [diff_id]);
+        assert_eq!(parsed.run.env[0].0, "PATH");
+    }
+}
