@@ -93,6 +93,11 @@ impl Sandboxes {
         Ok(seeds)
     }
 
+    /// Bounds of a sandbox whose maker names none; a dialect fills in what its caller left out.
+    pub fn default_resources(&self) -> crate::Resources {
+        self.context.settings.default_resources
+    }
+
     /// A sandbox as it is now. Does not count as use.
     ///
     /// # Errors

@@ -35,6 +35,8 @@ impl Default for Tier {
 pub struct Settings {
     /// Image of a sandbox whose maker names none.
     pub default_image: String,
+    /// Bounds of a sandbox whose maker names none.
+    pub default_resources: Resources,
     /// Tiers by name; an account whose tier is missing here gets [`Tier::default`].
     pub tiers: BTreeMap<String, Tier>,
     /// The directory whose files the catalogue lists.
@@ -54,6 +56,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             default_image: "host".to_owned(),
+            default_resources: Resources::default(),
             tiers: BTreeMap::new(),
             data_dir: FilePath::new("/mnt/data").expect("a constant absolute path"),
             default_network: EgressPolicy::Disabled,
