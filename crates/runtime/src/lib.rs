@@ -18,6 +18,7 @@ mod child;
 mod client;
 mod connect;
 mod disk;
+pub mod doctor;
 mod error;
 mod filesystem;
 mod guest_binary;

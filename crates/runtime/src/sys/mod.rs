@@ -13,6 +13,7 @@ pub(crate) mod exec;
 pub(crate) mod loop_device;
 pub(crate) mod loopback;
 pub(crate) mod mount;
+pub(crate) mod namespace_holder;
 pub(crate) mod readiness;
 pub(crate) mod seccomp;
 pub(crate) mod session;

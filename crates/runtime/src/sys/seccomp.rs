@@ -2,7 +2,9 @@
 
 use std::ffi::c_uint;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, Result};
+
+use super::check;
 
 /// Installs `program` as the calling thread's newest filter, inherited by everything it makes from then on.
 ///
@@ -11,7 +13,7 @@ use rustix::io::Errno;
 ///
 /// # Errors
 /// `EACCES` when no_new_privs is missing; `EINVAL` when the kernel rejects the program or has no filter mode.
-pub(crate) fn install(program: &[libc::sock_filter]) -> Result<(), Errno> {
+pub(crate) fn install(program: &[libc::sock_filter]) -> Result<()> {
     /// No flags: threads are not synchronised, because a fresh child has one, and speculation mitigations stay
     /// what the administrator chose.
     const FLAGS: c_uint = 0;
@@ -21,21 +23,14 @@ pub(crate) fn install(program: &[libc::sock_filter]) -> Result<(), Errno> {
     // kernel copies them and writes to neither, so the shared borrow is kept although the field is a `*mut`.
     let result =
         unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, FLAGS, &raw const fprog) };
-    if result == 0 { Ok(()) } else { Err(last_errno()) }
-}
-
-/// The `errno` that the C library kept from this thread's last failed call.
-fn last_errno() -> Errno {
-    // `last_os_error` reads a thread-local number; it does not allocate.
-    std::io::Error::last_os_error().raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error)
+    check(result).map(drop)
 }
 
 /// Makes a call that the kernel is expected to refuse: `Err` is its errno, `Ok` what it returned.
 #[cfg(test)]
-pub(crate) fn probe(number: u32, args: [u64; 6]) -> Result<libc::c_long, Errno> {
+pub(crate) fn probe(number: u32, args: [u64; 6]) -> Result<u64> {
     let [a, b, c, d, e, f] = args;
     // SAFETY: tests pass numbers that are refused before they do anything, or arguments of all ones, which are no
     // valid pointer, descriptor, length or flag of any call that they are passed to.
-    let result = unsafe { libc::syscall(libc::c_long::from(number), a, b, c, d, e, f) };
-    if result == -1 { Err(last_errno()) } else { Ok(result) }
+    check(unsafe { libc::syscall(libc::c_long::from(number), a, b, c, d, e, f) })
 }
