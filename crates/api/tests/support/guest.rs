@@ -1,0 +1,274 @@
+//! A guest that keeps files in memory and runs the commands of `exec.rs`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use lazaret_core::ports::{Guest, Listing};
+use lazaret_core::{
+    BackgroundExec, Body, Clock, Error, ExecId, ExecSession, ExecSpec, FileEntry, FilePath, FileProblem,
+    FileScope, Kind, Limit, ManualClock, ReadRange, Result, SandboxId, Timestamp, WriteOptions, collect,
+};
+use tokio::sync::watch;
+
+use super::exec::{self, Background};
+use super::tree::{Node, Tree, failed};
+
+/// Bytes of a chunk of a file's content: small, so that content comes in several.
+const CHUNK_BYTES: usize = 1024;
+/// Largest file that a test may write.
+const FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+struct World {
+    tree: Tree,
+    execs: Vec<Arc<Background>>,
+}
+
+/// The guests of all sandboxes.
+pub struct MemoryGuest {
+    clock: Arc<ManualClock>,
+    worlds: Mutex<HashMap<SandboxId, World>>,
+    /// How many processes run.
+    running: watch::Sender<usize>,
+}
+
+impl MemoryGuest {
+    pub(super) fn new(clock: Arc<ManualClock>) -> Self {
+        Self { clock, worlds: Mutex::default(), running: watch::Sender::new(0) }
+    }
+
+    fn worlds(&self) -> MutexGuard<'_, HashMap<SandboxId, World>> {
+        self.worlds.lock().expect("no panic under this lock")
+    }
+
+    fn with<T>(&self, id: SandboxId, act: impl FnOnce(&mut World) -> Result<T>) -> Result<T> {
+        let mut worlds = self.worlds();
+        let tree = || Tree::new(self.clock.now());
+        act(worlds.entry(id).or_insert_with(|| World { tree: tree(), execs: Vec::new() }))
+    }
+
+    pub(super) fn forget(&self, id: SandboxId) {
+        self.worlds().remove(&id);
+    }
+
+    /// How many processes run now.
+    pub fn running(&self) -> usize {
+        *self.running.borrow()
+    }
+
+    /// Whether a path is there.
+    pub fn has(&self, id: SandboxId, path: &str) -> bool {
+        self.with(id, |world| Ok(world.tree.has(path.as_bytes()))).expect("looking never fails")
+    }
+
+    /// Writes a file as a program inside would.
+    pub fn plant(&self, id: SandboxId, path: &str, content: &'static str) {
+        let now = self.clock.now();
+        let path = FilePath::new(path).expect("an absolute path");
+        let planted = self.with(id, |world| {
+            world.tree.check_parent(&path, true, now)?;
+            world.tree.put(path.as_bytes().to_vec(), Node::File(content.into()), 0o644, now);
+            Ok(())
+        });
+        planted.expect("planting never fails");
+    }
+
+    /// Makes a symbolic link as a program inside would.
+    pub fn plant_link(&self, id: SandboxId, path: &str, target: &str) {
+        let now = self.clock.now();
+        let node = Node::Link(target.as_bytes().to_vec());
+        let planted = self.with(id, |world| {
+            world.tree.put(path.as_bytes().to_vec(), node, 0o777, now);
+            Ok(())
+        });
+        planted.expect("planting never fails");
+    }
+}
+
+#[async_trait]
+impl Guest for MemoryGuest {
+    async fn exec(&self, sandbox: SandboxId, spec: &ExecSpec) -> Result<ExecSession> {
+        let script = self.with(sandbox, |world| world.tree_file(spec))?;
+        exec::start(spec, script, self.running.clone())
+    }
+
+    async fn exec_background(&self, sandbox: SandboxId, id: ExecId, spec: &ExecSpec) -> Result<ExecSession> {
+        let script = self.with(sandbox, |world| world.tree_file(spec))?;
+        let session = exec::start(spec, script, self.running.clone())?;
+        let background = Background::keep(id, spec, session);
+        self.with(sandbox, |world| {
+            world.execs.push(Arc::clone(&background));
+            Ok(())
+        })?;
+        Ok(background.attach(0))
+    }
+
+    async fn attach(&self, sandbox: SandboxId, id: ExecId, offset: u64) -> Result<ExecSession> {
+        let found = self.with(sandbox, |world| Ok(world.execs.iter().find(|exec| exec.id == id).cloned()))?;
+        Ok(found.ok_or_else(|| Error::not_found(Kind::Exec, id))?.attach(offset))
+    }
+
+    async fn list_execs(&self, sandbox: SandboxId) -> Result<Vec<BackgroundExec>> {
+        let now = self.clock.now();
+        self.with(sandbox, |world| Ok(world.execs.iter().map(|exec| exec.describe(now)).collect()))
+    }
+
+    async fn remove_exec(&self, sandbox: SandboxId, id: ExecId) -> Result<()> {
+        self.with(sandbox, |world| {
+            let at = world.execs.iter().position(|exec| exec.id == id);
+            world.execs.remove(at.ok_or_else(|| Error::not_found(Kind::Exec, id))?).kill();
+            Ok(())
+        })
+    }
+
+    async fn stat(&self, sandbox: SandboxId, scope: &FileScope, path: &FilePath) -> Result<FileEntry> {
+        Tree::check(scope, path)?;
+        self.with(sandbox, |world| world.tree.entry(path))
+    }
+
+    async fn list(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        max_entries: usize,
+    ) -> Result<Listing> {
+        Tree::check(scope, path)?;
+        let entries = self.with(sandbox, |world| world.tree.beneath(path, false))?;
+        Ok(cut(entries, max_entries))
+    }
+
+    async fn walk(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        max_entries: usize,
+    ) -> Result<Listing> {
+        Tree::check(scope, path)?;
+        let entries = self.with(sandbox, |world| world.tree.beneath(path, true))?;
+        Ok(cut(entries, max_entries))
+    }
+
+    async fn read(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        range: ReadRange,
+    ) -> Result<(FileEntry, Body)> {
+        Tree::check(scope, path)?;
+        let (entry, bytes) = self.with(sandbox, |world| world.tree.content(scope, path))?;
+        let from = usize::try_from(range.offset).expect("a small file").min(bytes.len());
+        let length = range.length.map_or(usize::MAX, |length| usize::try_from(length).expect("a small file"));
+        let wanted = bytes.slice(from..from.saturating_add(length).min(bytes.len()));
+        let chunks: Vec<_> = wanted.chunks(CHUNK_BYTES).map(|chunk| Ok(wanted.slice_ref(chunk))).collect();
+        Ok((entry, stream::iter(chunks).boxed()))
+    }
+
+    async fn write(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        options: &WriteOptions,
+        body: Body,
+    ) -> Result<FileEntry> {
+        Tree::check(scope, path)?;
+        let bytes = collect(body, FILE_MAX_BYTES, Limit::AnswerBytes).await?;
+        let now = self.clock.now();
+        self.with(sandbox, |world| {
+            if world.tree.beneath(path, false).is_ok() {
+                return Err(failed(path, FileProblem::IsADirectory));
+            }
+            world.tree.check_parent(path, options.parents, now)?;
+            let mode = world.tree.inode(path).map_or(options.mode, |inode| inode.mode);
+            world.tree.put(path.as_bytes().to_vec(), Node::File(bytes), mode, now);
+            world.tree.entry(path)
+        })
+    }
+
+    async fn mkdir(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        mode: u32,
+        parents: bool,
+    ) -> Result<()> {
+        Tree::check(scope, path)?;
+        let now = self.clock.now();
+        self.with(sandbox, |world| world.tree.make_directory(path, mode, parents, now))
+    }
+
+    async fn rename(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        from: &FilePath,
+        to: &FilePath,
+    ) -> Result<()> {
+        Tree::check(scope, from)?;
+        Tree::check(scope, to)?;
+        let now = self.clock.now();
+        self.with(sandbox, |world| world.tree.rename(from, to, now))
+    }
+
+    async fn remove(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        recursive: bool,
+    ) -> Result<()> {
+        Tree::check(scope, path)?;
+        self.with(sandbox, |world| world.tree.remove(path, recursive))
+    }
+
+    async fn chmod(&self, sandbox: SandboxId, scope: &FileScope, path: &FilePath, mode: u32) -> Result<()> {
+        Tree::check(scope, path)?;
+        self.with(sandbox, |world| {
+            world.tree.inode(path)?.mode = mode;
+            Ok(())
+        })
+    }
+
+    async fn chown(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        uid: u32,
+        gid: u32,
+    ) -> Result<()> {
+        Tree::check(scope, path)?;
+        self.with(sandbox, |world| {
+            let inode = world.tree.inode(path)?;
+            (inode.uid, inode.gid) = (uid, gid);
+            Ok(())
+        })
+    }
+}
+
+impl World {
+    /// The text of the script that a command names, for interpreters.
+    fn tree_file(&mut self, spec: &ExecSpec) -> Result<bytes::Bytes> {
+        let script = spec.command.get(1).and_then(|path| FilePath::new(path.as_bytes()).ok());
+        let scope = FileScope::default();
+        Ok(script
+            .and_then(|path| self.tree.content(&scope, &path).ok())
+            .map_or_else(Default::default, |f| f.1))
+    }
+}
+
+fn cut(mut entries: Vec<FileEntry>, max_entries: usize) -> Listing {
+    let truncated = entries.len() > max_entries;
+    entries.truncate(max_entries);
+    Listing { entries, truncated }
+}
+
+/// When a background exec began, for a list: the guest has no clock of its own here.
+pub(super) const fn started(now: Timestamp) -> Timestamp {
+    now
+}

@@ -1,0 +1,91 @@
+//! Images in memory: `host`, and whatever a test imports.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use lazaret_core::ports::{Images, Lower, ProgressSender, Rootfs};
+use lazaret_core::{
+    Body, Digest, Error, Image, ImageConfig, ImageSource, Kind, Limit, Result, Timestamp, collect,
+};
+
+/// Largest archive that a test may import.
+const ARCHIVE_MAX_BYTES: u64 = 1024 * 1024;
+
+/// The content store.
+pub struct MemoryImages {
+    now: Timestamp,
+    images: Mutex<Vec<Image>>,
+}
+
+impl MemoryImages {
+    pub(super) fn new(now: Timestamp) -> Self {
+        let config =
+            ImageConfig { env: vec![("LANG".to_owned(), "C.UTF-8".to_owned())], ..ImageConfig::default() };
+        let host = Image {
+            digest: Digest::from_bytes([1; 32]),
+            names: vec!["host".to_owned()],
+            config,
+            bytes: 0,
+            created_at: now,
+            built_in: true,
+        };
+        Self { now, images: Mutex::new(vec![host]) }
+    }
+
+    fn images(&self) -> MutexGuard<'_, Vec<Image>> {
+        self.images.lock().expect("no panic under this lock")
+    }
+}
+
+#[async_trait]
+impl Images for MemoryImages {
+    async fn find(&self, name: &str) -> Result<Option<Image>> {
+        let is_it = |image: &&Image| {
+            image.names.iter().any(|known| known == name) || image.digest.to_string() == name
+        };
+        Ok(self.images().iter().find(is_it).cloned())
+    }
+
+    async fn list(&self) -> Result<Vec<Image>> {
+        Ok(self.images().clone())
+    }
+
+    async fn rootfs(&self, _digest: &Digest) -> Result<Rootfs> {
+        Ok(Rootfs { lowers: vec![Lower { at: PathBuf::from("/"), source: PathBuf::from("/nowhere") }] })
+    }
+
+    async fn import(
+        &self,
+        body: Body,
+        source: ImageSource,
+        name: Option<&str>,
+        _progress: ProgressSender,
+    ) -> Result<Image> {
+        let bytes = collect(body, ARCHIVE_MAX_BYTES, Limit::ImageSize).await?;
+        if bytes.is_empty() {
+            return Err(Error::invalid("body", format!("is no archive that {source:?} could read")));
+        }
+        let image = Image {
+            digest: Digest::from_bytes([bytes[0]; 32]),
+            names: vec![name.unwrap_or("imported:latest").to_owned()],
+            config: ImageConfig { working_dir: Some("/srv".to_owned()), ..ImageConfig::default() },
+            bytes: bytes.len() as u64,
+            created_at: self.now,
+            built_in: false,
+        };
+        self.images().push(image.clone());
+        Ok(image)
+    }
+
+    async fn pull(&self, reference: &str, _progress: ProgressSender) -> Result<Image> {
+        Err(Error::Unsupported { what: format!("pulling {reference}: import an archive instead") })
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        let mut images = self.images();
+        let at = images.iter().position(|image| image.names.iter().any(|known| known == name));
+        images.remove(at.ok_or_else(|| Error::not_found(Kind::Image, name))?);
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! A runtime that only remembers what it was told.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lazaret_core::ports::{Adopted, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, Usage};
+use lazaret_core::{Error, Result, SandboxId};
+use tokio::sync::watch;
+
+use super::guest::MemoryGuest;
+
+/// Sandboxes as the runtime knows them.
+pub struct MemoryRuntime {
+    guest: Arc<MemoryGuest>,
+    /// Whether the guest of each created sandbox lives.
+    alive: Mutex<HashMap<SandboxId, watch::Sender<bool>>>,
+    failure: Mutex<Option<Error>>,
+}
+
+impl MemoryRuntime {
+    pub(super) fn new(guest: Arc<MemoryGuest>) -> Self {
+        Self { guest, alive: Mutex::default(), failure: Mutex::default() }
+    }
+
+    fn alive(&self) -> MutexGuard<'_, HashMap<SandboxId, watch::Sender<bool>>> {
+        self.alive.lock().expect("no panic under this lock")
+    }
+
+    fn set_alive(&self, id: SandboxId, alive: bool) -> Result<()> {
+        let map = self.alive();
+        let sender = map.get(&id).ok_or_else(|| Error::internal("the runtime has no such sandbox"))?;
+        sender.send_replace(alive);
+        Ok(())
+    }
+
+    /// The next start fails with `error`.
+    pub fn fail_next_start(&self, error: Error) {
+        *self.failure.lock().expect("no panic under this lock") = Some(error);
+    }
+
+    /// Kills a guest, as the kernel would.
+    pub fn kill(&self, id: SandboxId) {
+        self.set_alive(id, false).expect("a created sandbox");
+    }
+
+    /// How many sandboxes it holds.
+    pub fn count(&self) -> usize {
+        self.alive().len()
+    }
+}
+
+#[async_trait]
+impl Runtime for MemoryRuntime {
+    fn capabilities(&self) -> RuntimeCapabilities {
+        RuntimeCapabilities { name: "memory", pause: true, keeps_disk: true, egress: false }
+    }
+
+    async fn adopt(&self) -> Result<Vec<Adopted>> {
+        Ok(Vec::new())
+    }
+
+    async fn create(&self, spec: &RuntimeSpec) -> Result<()> {
+        self.alive().insert(spec.id, watch::Sender::new(false));
+        Ok(())
+    }
+
+    async fn start(&self, spec: &RuntimeSpec) -> Result<Instance> {
+        if let Some(error) = self.failure.lock().expect("no panic under this lock").take() {
+            return Err(error);
+        }
+        self.set_alive(spec.id, true)?;
+        Ok(Instance { pid: 1 })
+    }
+
+    async fn stop(&self, id: SandboxId, _grace: Duration) -> Result<()> {
+        self.set_alive(id, false)
+    }
+
+    async fn pause(&self, _id: SandboxId) -> Result<()> {
+        Ok(())
+    }
+
+    async fn resume(&self, _id: SandboxId) -> Result<()> {
+        Ok(())
+    }
+
+    async fn delete(&self, id: SandboxId) -> Result<()> {
+        self.alive().remove(&id);
+        self.guest.forget(id);
+        Ok(())
+    }
+
+    async fn wait(&self, id: SandboxId) -> Result<()> {
+        let Some(mut alive) = self.alive().get(&id).map(watch::Sender::subscribe) else { return Ok(()) };
+        // A sender that is gone is a sandbox that is gone.
+        let _ = alive.wait_for(|alive| !alive).await;
+        Ok(())
+    }
+
+    async fn connect(&self, _id: SandboxId) -> Result<GuestStream> {
+        Err(Error::internal("the guest in memory needs no stream"))
+    }
+
+    async fn usage(&self, _id: SandboxId) -> Result<Usage> {
+        Ok(Usage {
+            memory_bytes: 1_048_576,
+            memory_peak_bytes: 2_097_152,
+            cpu_micros: 1500,
+            pids: 2,
+            oom_kills: 0,
+            disk_bytes: 65_536,
+        })
+    }
+}
