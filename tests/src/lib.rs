@@ -3,6 +3,7 @@
 //! ```text
 //!   Server   starts, kills and stops one `lazaret serve`, and on drop deletes what it made and checks the host
 //!   Client   HTTP with the server's key, kept alive; answers are status, headers and bytes
+//!   Native   the calls of the native API, each insisting on its success
 //!   Traces   what a data directory's sandboxes have left on the host: processes, mounts, cgroups, loop devices
 //!   wait     the only way to wait: for a condition, with a deadline
 //! ```
@@ -12,10 +13,12 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod native;
 mod server;
 mod traces;
 pub mod wait;
 
 pub use client::{Answer, Client};
+pub use native::Native;
 pub use server::{KEY, Server, binary, target};
 pub use traces::Traces;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{Client, Traces, wait};
+use crate::{Client, Native, Traces, wait};
 
 /// The admin key of every server in the suites. It holds spaces because the SDK's own suite sends such a key.
 pub const KEY: &str = "My API Key";
@@ -106,6 +106,11 @@ impl Server {
     /// A client with the admin key.
     pub fn client(&self) -> Client {
         Client::new(&self.url(), Some(KEY))
+    }
+
+    /// The native API with the admin key.
+    pub fn native(&self) -> Native {
+        Native::new(self.client())
     }
 
     /// A `lazaret` command line of the same build that talks to this server.

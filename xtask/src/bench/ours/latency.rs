@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use lazaret_tests::wait::timed;
-use serde_json::json;
 
 use super::Api;
 use crate::bench::samples::{Load, Samples};
@@ -21,7 +20,7 @@ const AT_ONCE: usize = 100;
 pub(super) fn create(api: &Api) -> Result<Samples> {
     ALONE.collect(|| {
         let (created, took) = timed(|| {
-            let id = api.create(json!({}))?;
+            let id = api.create()?;
             api.exec_true(&id).map(|()| id)
         });
         api.delete(&created?)?;
@@ -31,7 +30,7 @@ pub(super) fn create(api: &Api) -> Result<Samples> {
 
 /// `true` in a running sandbox.
 pub(super) fn exec(api: &Api) -> Result<Samples> {
-    let id = api.create(json!({}))?;
+    let id = api.create()?;
     let samples = exec_in(api, &id)?;
     api.delete(&id)?;
     Ok(samples)
@@ -46,7 +45,7 @@ pub(super) fn exec_in(api: &Api, id: &str) -> Result<Samples> {
 
 /// `print(1)` through the run call, in a sandbox that has run Python before.
 pub(super) fn python(api: &Api) -> Result<Samples> {
-    let id = api.create(json!({}))?;
+    let id = api.create()?;
     let samples = ALONE.collect(|| {
         let (done, took) = timed(|| api.run_python(&id));
         done.map(|()| took)
@@ -62,7 +61,7 @@ pub(super) fn burst(api: &Api) -> Result<Samples> {
         let api = api.clone();
         start.wait();
         let (created, took) = timed(|| {
-            let id = api.create(json!({}))?;
+            let id = api.create()?;
             api.exec_true(&id).map(|()| id)
         });
         Ok((took, created?))

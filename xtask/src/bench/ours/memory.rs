@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use lazaret_tests::Traces;
-use serde_json::json;
 
 use super::{Api, latency};
 use crate::bench::samples::Samples;
@@ -15,7 +14,7 @@ const IDLE: usize = 100;
 
 /// The proportional set size of one idle sandbox in bytes, and exec among that many.
 pub(super) fn idle(api: &Api) -> Result<(u64, Samples)> {
-    let ids: Vec<String> = (0..IDLE).map(|_| api.create(json!({}))).collect::<Result<_>>()?;
+    let ids: Vec<String> = (0..IDLE).map(|_| api.create()).collect::<Result<_>>()?;
     // One command each, so that what the guest makes on first use is counted.
     for id in &ids {
         api.exec_true(id)?;

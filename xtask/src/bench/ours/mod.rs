@@ -4,12 +4,13 @@ mod latency;
 mod memory;
 mod transfer;
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use lazaret_tests::{Client, Server};
-use serde_json::{Value, json};
+use anyhow::{Context, Result, ensure};
+use lazaret_tests::{Client, KEY, Native, Server};
+use serde_json::json;
 
 use super::rootfs::Rootfs;
 use super::samples::Samples;
@@ -42,8 +43,9 @@ pub(crate) struct Ours {
 pub(crate) fn measure(binary: &Path, rootfs: &Rootfs) -> Result<Ours> {
     eprintln!("measuring lazaret");
     let server = Server::start_with(binary, &[])?;
-    let api = Api { client: Client::with_timeout(&server.url(), Some(lazaret_tests::KEY), EXCHANGE_LIMIT) };
-    api.import(&rootfs.archive)?;
+    let client = Client::with_timeout(&server.url(), Some(KEY), EXCHANGE_LIMIT);
+    let api = Api { native: Native::new(client) };
+    api.native.import_rootfs(IMAGE, File::open(&rootfs.archive).context("open the rootfs archive")?)?;
     let create = latency::create(&api)?;
     let exec = latency::exec(&api)?;
     let python = latency::python(&api)?;
@@ -53,52 +55,31 @@ pub(crate) fn measure(binary: &Path, rootfs: &Rootfs) -> Result<Ours> {
     Ok(Ours { create, exec, python, burst, idle_pss_bytes, exec_among_idle, transfer })
 }
 
-/// The few calls that the measurements make.
+/// What the measurements ask for, always on the shared rootfs.
 #[derive(Clone)]
 struct Api {
-    client: Client,
+    native: Native,
 }
 
 impl Api {
-    fn import(&self, archive: &Path) -> Result<()> {
-        let mut archive = std::fs::File::open(archive).context("open the rootfs archive")?;
-        let path = format!("/lazaret/v1/images/import?name={IMAGE}&source=rootfs-tar");
-        let body = ureq::SendBody::from_reader(&mut archive);
-        let answer = self.client.send(ureq::http::Method::POST, &path, &[], body)?;
-        anyhow::ensure!(answer.status == 201, "import the rootfs: {answer}");
-        Ok(())
-    }
-
-    /// Creates a sandbox from the shared rootfs and gives its id. `settings` are further fields of the request.
-    fn create(&self, settings: Value) -> Result<String> {
-        let mut body = json!({ "image": IMAGE });
-        if let (Some(body), Value::Object(settings)) = (body.as_object_mut(), settings) {
-            body.extend(settings);
-        }
-        let answer = self.client.post("/lazaret/v1/sandboxes", &body)?;
-        anyhow::ensure!(answer.status == 201, "create: {answer}");
-        answer.json()["id"].as_str().map(str::to_owned).context("a sandbox has an id")
+    /// Creates a sandbox from the shared rootfs.
+    fn create(&self) -> Result<String> {
+        self.native.create(&json!({ "image": IMAGE }))
     }
 
     fn delete(&self, id: &str) -> Result<()> {
-        let answer = self.client.delete(&format!("/lazaret/v1/sandboxes/{id}"))?;
-        anyhow::ensure!(answer.status == 204, "delete: {answer}");
-        Ok(())
+        self.native.delete(id)
     }
 
     /// Runs `true` in the sandbox and insists on its exit code.
     fn exec_true(&self, id: &str) -> Result<()> {
-        let body = json!({ "command": ["true"] });
-        let answer = self.client.post(&format!("/lazaret/v1/sandboxes/{id}/exec"), &body)?;
-        anyhow::ensure!(answer.status == 200 && answer.json()["exit_code"] == 0, "exec: {answer}");
-        Ok(())
+        self.native.exec(id, &["true"]).map(drop)
     }
 
     /// Runs `print(1)` and insists on its output.
     fn run_python(&self, id: &str) -> Result<()> {
-        let body = json!({ "language": "python", "code": "print(1)" });
-        let answer = self.client.post(&format!("/lazaret/v1/sandboxes/{id}/run"), &body)?;
-        anyhow::ensure!(answer.status == 200 && answer.json()["stdout"] == "1\n", "run: {answer}");
+        let done = self.native.run(id, "python", "print(1)")?;
+        ensure!(done["stdout"] == "1\n", "run: {done}");
         Ok(())
     }
 }

@@ -7,12 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lazaret_tests::Native;
 use lazaret_tests::wait::{self, timed};
 use serde_json::json;
 use ureq::SendBody;
 use ureq::http::Method;
 
-use super::Api;
+use super::{Api, IMAGE};
 
 /// What is sent each way.
 const BYTES: u64 = 1 << 30;
@@ -21,7 +22,7 @@ const BYTES: u64 = 1 << 30;
 const DISK_BYTES: u64 = 3 << 30;
 
 /// Where it goes in the sandbox.
-const FILE: &str = "tmp/large";
+const FILE: &str = "/tmp/large";
 
 /// Longest that the memory is watched; `done` ends the watch long before, whatever comes of the work.
 const WATCH_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -50,8 +51,8 @@ impl Transfer {
 
 /// Sends a file to a fresh sandbox and fetches it back, watching the memory of the server with process id `pid`.
 pub(super) fn measure(api: &Api, pid: u32) -> Result<Transfer> {
-    let id = api.create(json!({ "resources": { "disk_bytes": DISK_BYTES } }))?;
-    let path = format!("/lazaret/v1/sandboxes/{id}/files/{FILE}");
+    let id = api.native.create(&json!({ "image": IMAGE, "resources": { "disk_bytes": DISK_BYTES } }))?;
+    let path = Native::file_url(&id, FILE.as_bytes());
     let rss_before_bytes = rss_bytes(pid)?;
     let (upload, rss_during_upload) = watched(pid, || upload(api, &path))?;
     let (download, rss_during_download) = watched(pid, || download(api, &path))?;
@@ -66,7 +67,7 @@ fn upload(api: &Api, path: &str) -> Result<Duration> {
     let length = BYTES.to_string();
     let (answer, took) = timed(|| {
         let headers = [("content-length", length.as_str()), ("content-type", "application/octet-stream")];
-        api.client.send(Method::PUT, path, &headers, SendBody::from_reader(&mut source))
+        api.native.client().send(Method::PUT, path, &headers, SendBody::from_reader(&mut source))
     });
     let answer = answer?;
     ensure!(answer.status == 200 && answer.json()["bytes"] == BYTES, "upload: {answer}");
@@ -74,7 +75,7 @@ fn upload(api: &Api, path: &str) -> Result<Duration> {
 }
 
 fn download(api: &Api, path: &str) -> Result<Duration> {
-    let (length, took) = timed(|| api.client.drain(path));
+    let (length, took) = timed(|| api.native.client().drain(path));
     let length = length?;
     ensure!(length == BYTES, "download: {length} bytes came back");
     Ok(took)
