@@ -46,7 +46,7 @@ pub struct Exec {
     /// 0 is SIGKILL at once.
     #[n(7)]
     pub kill_grace_ms: Option<u32>,
-    /// Bytes to deliver of each of standard output and standard error. The rest is read and thrown away, and
+    /// Bytes of output to deliver, both streams together. The rest is read and thrown away, and
     /// [`Exited::truncated`] is set; `None` is no limit.
     #[n(8)]
     pub output_limit_bytes: Option<u64>,
@@ -113,7 +113,7 @@ pub struct Exited {
     #[n(1)]
     #[cbor(default)]
     pub timed_out: bool,
-    /// Output is missing: past the limit, or still held open by a process that outlived the main one.
+    /// Output is missing: it was past the limit, or a process that outlived the main one kept on writing.
     #[n(2)]
     #[cbor(default)]
     pub truncated: bool,
@@ -187,4 +187,8 @@ pub struct ExecState {
     /// How it ended; `None` while it runs.
     #[n(4)]
     pub exited: Option<Exited>,
+    /// Program and arguments, cut at [`crate::limits::LISTED_ARGV_MAX`] bytes.
+    #[n(5)]
+    #[cbor(default)]
+    pub argv: Vec<ByteString>,
 }

@@ -117,8 +117,8 @@ error_kinds! {
     BadCwd = 14,
     /// Arguments and environment are more than the kernel takes, or hold a NUL byte.
     BadArguments = 15,
-    /// No further process, memory or descriptor within the sandbox's limits.
-    OutOfResources = 16,
+    /// No further process within the sandbox's limit.
+    TooManyProcesses = 16,
     /// No background exec with that id is retained.
     UnknownExec = 17,
     /// A background exec with that id is retained already.
@@ -127,6 +127,8 @@ error_kinds! {
     TooManyExecs = 19,
     /// The exec has ended: there is nothing to signal.
     ExecEnded = 20,
+    /// No further memory or descriptor within the sandbox's limits.
+    OutOfMemory = 21,
     /// No such file or directory.
     NotFound = 30,
     /// Something has that name already.

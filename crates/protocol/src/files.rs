@@ -123,7 +123,8 @@ pub struct Write {
     /// What to do when it exists.
     #[n(1)]
     pub disposition: Disposition,
-    /// Permission bits. `None` keeps those of the file that is replaced, and is 0o644 for a new one.
+    /// Permission bits of a file that is new; `None` is 0o644. A file that is replaced keeps its bits, and, if the
+    /// user is root, its owner.
     #[n(2)]
     pub mode: Option<u32>,
     /// Make missing directories on the way, with mode 0o755.

@@ -79,12 +79,15 @@ pub struct ListEnd {
 }
 
 /// Payload of [`GuestMessage::Written`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Written {
     /// Bytes received in this request.
     #[n(0)]
     pub bytes: u64,
+    /// The file as it is now.
+    #[n(1)]
+    pub metadata: Metadata,
 }
 
 /// Payload of [`GuestMessage::Link`].

@@ -28,6 +28,9 @@ pub const EXEC_ID_MAX: usize = 64;
 /// Twice the 32 bytes that `useradd` allows, with room for the colon and to spare.
 pub const USER_MAX: usize = 128;
 
+/// Bytes of a background exec's arguments that a listing repeats.
+pub const LISTED_ARGV_MAX: usize = 4096;
+
 /// Largest kernel signal number on Linux.
 pub const SIGNAL_MAX: u32 = 64;
 

@@ -56,6 +56,9 @@ pub struct Metadata {
     /// Inode number.
     #[n(7)]
     pub inode: u64,
+    /// Where a symbolic link points; `None` for anything else.
+    #[n(8)]
+    pub link_target: Option<ByteString>,
 }
 
 /// One entry of a directory or a tree.

@@ -114,8 +114,10 @@ fn guest_messages() -> Vec<(&'static str, GuestMessage<'static>)> {
         mtime_s: -1,
         mtime_ns: 999_999_999,
         inode: 77,
+        link_target: None,
     };
     let directory = Metadata { kind: FileKind::Directory, ..metadata.clone() };
+    let link = Metadata { kind: FileKind::Symlink, link_target: Some("a".into()), ..metadata.clone() };
     vec![
         (
             "failure",
@@ -140,19 +142,21 @@ fn guest_messages() -> Vec<(&'static str, GuestMessage<'static>)> {
                 oldest_offset: 10,
                 end_offset: 20,
                 exited: Some(exited),
+                argv: vec!["sleep".into(), "9".into()],
             }),
         ),
         ("metadata", GuestMessage::Metadata(metadata.clone())),
         (
             "entries",
             GuestMessage::Entries(vec![
-                Entry { path: "a".into(), metadata },
+                Entry { path: "a".into(), metadata: metadata.clone() },
                 Entry { path: vec![0xff].into(), metadata: directory },
+                Entry { path: "l".into(), metadata: link },
             ]),
         ),
         ("list_end", GuestMessage::ListEnd(ListEnd { truncated: true })),
         ("guest_data", GuestMessage::Data(b"download")),
-        ("written", GuestMessage::Written(Written { bytes: 6 })),
+        ("written", GuestMessage::Written(Written { bytes: 6, metadata })),
         ("link", GuestMessage::Link(Link { points_to: "usr/bin".into() })),
     ]
 }

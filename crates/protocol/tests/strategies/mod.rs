@@ -116,8 +116,8 @@ fn metadata() -> impl Strategy<Value = Metadata> {
         Just(FileKind::Socket),
         Just(FileKind::Device)
     ];
-    (kind, any::<(u64, u32, u32, u32, i64, u32, u64)>()).prop_map(
-        |(kind, (size, mode, uid, gid, mtime_s, mtime_ns, inode))| Metadata {
+    (kind, any::<(u64, u32, u32, u32, i64, u32, u64)>(), of(bytes())).prop_map(
+        |(kind, (size, mode, uid, gid, mtime_s, mtime_ns, inode), link_target)| Metadata {
             kind,
             size,
             mode,
@@ -126,6 +126,7 @@ fn metadata() -> impl Strategy<Value = Metadata> {
             mtime_s,
             mtime_ns,
             inode,
+            link_target,
         },
     )
 }
@@ -138,13 +139,14 @@ fn failure() -> impl Strategy<Value = Failure> {
 /// Every guest message that carries no borrowed bytes.
 pub(crate) fn guest_message() -> impl Strategy<Value = GuestMessage<'static>> {
     let entry = (bytes(), metadata()).prop_map(|(path, metadata)| Entry { path, metadata });
-    let state = (bytes(), any::<(u32, u64, u64)>(), of(exited())).prop_map(
-        |(id, (pid, oldest_offset, end_offset), exited)| ExecState {
+    let state = (bytes(), any::<(u32, u64, u64)>(), of(exited()), vec(bytes(), 0..4)).prop_map(
+        |(id, (pid, oldest_offset, end_offset), exited, argv)| ExecState {
             id,
             pid,
             oldest_offset,
             end_offset,
             exited,
+            argv,
         },
     );
     prop_oneof![
@@ -160,7 +162,8 @@ pub(crate) fn guest_message() -> impl Strategy<Value = GuestMessage<'static>> {
         metadata().prop_map(GuestMessage::Metadata),
         vec(entry, 0..6).prop_map(GuestMessage::Entries),
         any::<bool>().prop_map(|truncated| GuestMessage::ListEnd(ListEnd { truncated })),
-        any::<u64>().prop_map(|bytes| GuestMessage::Written(Written { bytes })),
+        (any::<u64>(), metadata())
+            .prop_map(|(bytes, metadata)| GuestMessage::Written(Written { bytes, metadata })),
         bytes().prop_map(|points_to| GuestMessage::Link(Link { points_to })),
     ]
 }
