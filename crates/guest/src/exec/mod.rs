@@ -1,0 +1,74 @@
+//! Execs: programs of the tenant, run because the host asked.
+//!
+//! ```text
+//!   Exec ─▶ plan (check, look up) ─▶ launch (pipes or terminal, fork) ─▶ foreground: one thread, one poll loop,
+//!                                                                  │    which lives as long as the connection
+//!                                                                  └─▶ background: a thread that fills a scrollback,
+//!                                                                       read by any number of attach connections
+//! ```
+//!
+//! When an exec ends is one question for all of them and answered in [`lifetime`].
+
+pub(crate) mod attach;
+pub(crate) mod background;
+pub(crate) mod foreground;
+mod input;
+mod launch;
+mod lifetime;
+mod output;
+mod plan;
+mod scrollback;
+mod terminal;
+
+use lazaret_protocol::{ErrorKind, Exec, Failure, GuestMessage, Started};
+
+use self::lifetime::Order;
+use crate::connection::Connection;
+use crate::processes::{Process, Processes};
+use crate::request::Stop;
+use crate::serve::Guest;
+
+/// Runs a program for as long as the connection lasts, or in the background.
+pub(crate) fn run(guest: &Guest, connection: &mut Connection, exec: &Exec) -> Result<(), Stop> {
+    let launched = launch_exec(guest, exec)?;
+    let started = GuestMessage::Started(Started { pid: launched.process.pid() });
+    match &exec.background {
+        None => {
+            connection.queue(&started)?;
+            foreground::run(guest, connection, exec, launched);
+        }
+        Some(background) => background::run(guest, connection, exec, background, launched, &started)?,
+    }
+    Ok(())
+}
+
+fn launch_exec(guest: &Guest, exec: &Exec) -> Result<launch::Launched, Failure> {
+    if let Some(background) = &exec.background {
+        guest.background.check_room(&background.id)?;
+    }
+    let plan = plan::Plan::new(exec)?;
+    launch::launch(guest, &plan)
+}
+
+/// Ends a process group the polite or the hard way. What is left when the main process has gone is killed either way.
+fn carry_out(processes: &Processes, process: &Process, has_terminal: bool, order: Order) {
+    // It may have ended in this moment, and then there is nothing to do.
+    let _ = match order {
+        Order::Ask => {
+            if has_terminal {
+                // An interactive shell ignores SIGTERM and ends on the hang-up of its terminal.
+                let _ = processes.signal_finally(process, libc::SIGHUP);
+            }
+            processes.signal_finally(process, libc::SIGTERM)
+        }
+        Order::Kill => processes.signal_finally(process, libc::SIGKILL),
+    };
+}
+
+/// A signal number that the kernel will take.
+fn check_signal(number: u32) -> Result<i32, Failure> {
+    i32::try_from(number)
+        .ok()
+        .filter(|_| (1..=lazaret_protocol::limits::SIGNAL_MAX).contains(&number))
+        .ok_or_else(|| Failure::new(ErrorKind::BadRequest, format!("no such signal: {number}")))
+}

@@ -1,0 +1,27 @@
+//! The one descriptor that the host leaves open.
+
+use std::os::fd::{FromRawFd, OwnedFd};
+
+use rustix::io::{Errno, FdFlags};
+
+/// Number of the listening socket, by agreement with the host.
+const LISTENER: i32 = 3;
+
+/// Takes the listening socket, and keeps it from every program the guest will run.
+///
+/// # Errors
+/// `EBADF` when nothing is open at 3, `ENOTSOCK` when it is not a listening socket.
+pub(crate) fn take_listener() -> rustix::io::Result<OwnedFd> {
+    // SAFETY: `fcntl(F_GETFD)` takes integers only; it tells whether the number is open.
+    if unsafe { libc::fcntl(LISTENER, libc::F_GETFD) } < 0 {
+        return Err(Errno::BADF);
+    }
+    // SAFETY: the number is open, as just checked, nothing else in this process knows it, and this function runs once,
+    // as the first thing in `main`, so the descriptor gets exactly one owner.
+    let listener = unsafe { OwnedFd::from_raw_fd(LISTENER) };
+    rustix::io::fcntl_setfd(&listener, FdFlags::CLOEXEC)?;
+    if !rustix::net::sockopt::socket_acceptconn(&listener)? {
+        return Err(Errno::NOTSOCK);
+    }
+    Ok(listener)
+}
