@@ -1,0 +1,55 @@
+//! Builds the guest, so that `cargo build` of the server is all there is to build.
+//!
+//! The guest runs in any image, with or without a C library, so it is linked statically; and it is a program of
+//! another profile, small and without the server's features. Cargo cannot yet express either for a dependency
+//! (artifact dependencies are unstable), so this script calls cargo once more, with a target folder of its own, the
+//! same lock file, and no network: everything the guest needs, the server's build has fetched.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The profile in the workspace's `Cargo.toml`.
+const PROFILE: &str = "guest";
+
+/// Variables by which an outer cargo, clippy or a user would change how the guest is built. What remains in the
+/// environment (jobserver, compiler, proxies) is meant for all of a build.
+const NOT_PASSED_ON: [&str; 5] =
+    ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "CARGO_BUILD_RUSTFLAGS"];
+
+fn main() {
+    let out = PathBuf::from(variable("OUT_DIR"));
+    let crates = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("..");
+    let target = variable("TARGET");
+    for path in ["guest/src", "guest/Cargo.toml", "protocol/src", "protocol/Cargo.toml", "../Cargo.toml"] {
+        println!("cargo::rerun-if-changed={}", crates.join(path).display());
+    }
+    let guest = build(&crates, &target, &out.join("guest"));
+    println!("cargo::rustc-env=LAZARET_GUEST={}", guest.display());
+}
+
+fn build(crates: &Path, target: &str, target_dir: &Path) -> PathBuf {
+    let mut cargo = Command::new(variable("CARGO"));
+    for name in NOT_PASSED_ON {
+        cargo.env_remove(name);
+    }
+    cargo
+        // With `--target`, these flags reach the guest and its dependencies, not their build scripts and macros.
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        .arg("build")
+        .args(["--package", "lazaret-guest", "--profile", PROFILE, "--target", target])
+        .args(["--locked", "--offline"])
+        .arg("--manifest-path")
+        .arg(crates.join("guest/Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target_dir);
+    let status = cargo.status().unwrap_or_else(|error| panic!("cannot run {cargo:?}: {error}"));
+    assert!(status.success(), "building the guest failed: {status}; the command was {cargo:?}");
+    target_dir.join(target).join(PROFILE).join("lazaret-guest")
+}
+
+/// A variable that cargo sets for build scripts.
+#[expect(clippy::disallowed_methods, reason = "build scripts are told everything by the environment")]
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|error| panic!("cargo did not set {name}: {error}"))
+}
