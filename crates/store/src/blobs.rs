@@ -26,8 +26,9 @@ use tokio_util::io::ReaderStream;
 
 use crate::Error;
 
-/// Bytes hashed and written in one go: enough that handing a batch to its thread costs nothing beside hashing it.
-const BATCH_BYTES: usize = 1024 * 1024;
+/// Bytes hashed and written in one go: they stay in the processor's cache between being copied, hashed and written.
+/// With 1 MiB a put took a third longer; handing a batch to its thread costs nothing beside hashing it.
+const BATCH_BYTES: usize = 256 * 1024;
 
 /// Bytes of one chunk of a body that is read.
 const READ_BYTES: usize = 256 * 1024;
