@@ -22,6 +22,10 @@ use crate::{Error, accounts, catalogue, events, keys, sandboxes, uploads};
 /// How long a statement waits for another process, an operator's `sqlite3` for instance, to let go of the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long folding the log waits for readers. Ours are done in milliseconds; whoever reads for longer is an operator,
+/// for whom no request should wait.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(250);
+
 /// Prepared statements kept by a connection: more than there are in this crate.
 const STATEMENTS_MAX: usize = 64;
 
@@ -50,7 +54,9 @@ impl Sqlite {
         migrate(&mut connection, path)?;
 
         let thread = |error| Error::io("start a thread for", path)(error);
-        let checkpoints = Arc::new(OwnerThread::spawn("store-fold", connect(path)?).map_err(thread)?);
+        let checkpoints = connect(path)?;
+        checkpoints.busy_timeout(CHECKPOINT_PATIENCE)?;
+        let checkpoints = Arc::new(OwnerThread::spawn("store-fold", checkpoints).map_err(thread)?);
         let reader = connect(path)?;
         reader.pragma_update(None, "query_only", true)?;
         let reader = OwnerThread::spawn("store-read", reader).map_err(thread)?;

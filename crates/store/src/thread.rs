@@ -60,6 +60,21 @@ impl<S: Send + 'static> OwnerThread<S> {
         answer.await.map_err(|_| Error::Panicked)?
     }
 
+    /// Runs `work` on the thread and waits for it, from a thread that may block.
+    pub(crate) fn wait(&self, work: impl FnOnce(&mut S) + Send + 'static) {
+        let (reply, answer) = oneshot::channel::<()>();
+        let job: Job<S> = Box::new(move |state| {
+            work(state);
+            drop(reply);
+        });
+        if let Some(jobs) = &self.jobs
+            && jobs.blocking_send(job).is_ok()
+        {
+            // The reply is dropped when the job is over, whether it returned or panicked.
+            let _ = answer.blocking_recv();
+        }
+    }
+
     /// Queues `work` without waiting for it; drops it if the queue is full.
     pub(crate) fn nudge(&self, work: impl FnOnce(&mut S) + Send + 'static) {
         if let Some(jobs) = &self.jobs {

@@ -116,10 +116,13 @@ pub(crate) fn find_deleted(
     tombstones::find(connection, grave(&account, &id))
 }
 
-/// Uploads of any account whose time ended before `now`.
+/// Uploads of any account whose time ended before `now`, in the order of their ends: a reconciler asks every second, and
+/// any other order would make SQLite read all uploads instead of the index of those that end.
 pub(crate) fn list_expired(connection: &Connection, now: Timestamp) -> Result<Vec<Upload>, Error> {
     connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM uploads WHERE expires_at < :now ORDER BY sequence"))?
+        .prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM uploads WHERE expires_at < :now ORDER BY expires_at, sequence"
+        ))?
         .query_and_then(named_params! { ":now": now.unix_micros() }, from_row)?
         .collect()
 }

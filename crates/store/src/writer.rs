@@ -6,9 +6,10 @@
 //! ```
 //!
 //! A checkpoint flushes both files, so it must not happen inside somebody's commit: every [`CHECKPOINT_PAGES`] the
-//! checkpoint thread is nudged, which copies the log while this connection goes on writing. Only if that thread cannot
-//! keep up does the writer do it itself, which bounds the log. When a folded log starts from the beginning, SQLite
-//! flushes its new header once; that is the one flush that a `Kill` commit can meet.
+//! checkpoint thread is nudged, which copies the log while this connection goes on writing. A log that is copied whole
+//! starts from the beginning with the next commit. Under writes without a pause it never is, so every
+//! [`CHECKPOINT_FORCED_PAGES`] the writer waits until the checkpoint thread has caught up, which bounds the log. When a
+//! log starts again, SQLite flushes its new header once; that is the one flush that a `Kill` commit can meet otherwise.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::thread::OwnerThread;
 
 /// Pages (of 4 KiB) of log after which it is folded: SQLite's own default, some 250 creations.
 const CHECKPOINT_PAGES: i32 = 1000;
-/// Pages of log after which the writer folds it itself: 64 MiB, which is still read back in well under a second.
+/// Pages of log after which the writer waits: 64 MiB, which a start after a crash reads in well under a second.
 const CHECKPOINT_FORCED_PAGES: i32 = 16_000;
 
 /// What a commit must survive.
@@ -44,8 +45,8 @@ pub(crate) struct Writer {
     /// What `PRAGMA synchronous` is set for; `None` before it was set.
     durability: Option<Durability>,
     checkpoints: Arc<OwnerThread<Connection>>,
-    /// Length of the log, in [`CHECKPOINT_PAGES`], at the last nudge.
-    nudged_at: i32,
+    /// Pages in the log after the commit before.
+    log_pages: i32,
 }
 
 impl Writer {
@@ -55,7 +56,7 @@ impl Writer {
             LOG_PAGES.set(pages);
             Ok(())
         }));
-        Self { connection, durability: None, checkpoints, nudged_at: 0 }
+        Self { connection, durability: None, checkpoints, log_pages: 0 }
     }
 
     /// Runs `work` in a transaction, and commits if it succeeds.
@@ -84,15 +85,16 @@ impl Writer {
         Ok(())
     }
 
+    /// Has the log folded each time that its length crosses a multiple of a bound, and not at every commit beyond it: as
+    /// long as somebody reads the start of the log, it cannot start again.
     fn fold(&mut self, pages: i32) {
-        if pages >= CHECKPOINT_FORCED_PAGES {
-            checkpoint(&mut self.connection, "RESTART");
-        }
-        let length = pages / CHECKPOINT_PAGES;
-        if length > self.nudged_at {
+        let before = std::mem::replace(&mut self.log_pages, pages);
+        let crossed = |bound: i32| pages / bound > before / bound;
+        if crossed(CHECKPOINT_FORCED_PAGES) {
+            self.checkpoints.wait(|connection| checkpoint(connection, "RESTART"));
+        } else if crossed(CHECKPOINT_PAGES) {
             self.checkpoints.nudge(|connection| checkpoint(connection, "PASSIVE"));
         }
-        self.nudged_at = length;
     }
 }
 
@@ -100,10 +102,12 @@ impl Writer {
 /// again.
 fn checkpoint(connection: &mut Connection, mode: &str) {
     let folded = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
-        Ok((row.get::<_, i64>("log")?, row.get::<_, i64>("checkpointed")?))
+        Ok((row.get::<_, bool>("busy")?, row.get::<_, i64>("log")?, row.get::<_, i64>("checkpointed")?))
     });
     match folded {
-        Ok((log, checkpointed)) => tracing::debug!(log, checkpointed, "the database log was folded"),
+        Ok((busy, log, checkpointed)) => {
+            tracing::debug!(mode, busy, log, checkpointed, "the database log was folded");
+        }
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot fold the database log")
         }

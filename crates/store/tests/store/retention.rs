@@ -1,6 +1,7 @@
 //! What grows is trimmed. The counters are moved on inside SQLite, because reaching the bounds one call at a time would
 //! take minutes.
 
+use std::fs;
 use std::path::Path;
 
 use lazaret_core::limits;
@@ -37,6 +38,24 @@ async fn the_oldest_events_beyond_the_bound_are_dropped() {
     assert_eq!(last, limits::EVENTS_MAX + 2);
     let kept: Vec<_> = store.list_events(account, 0, 100).await.unwrap();
     assert_eq!(kept.iter().map(|event| event.sequence).collect::<Vec<_>>(), [3, last]);
+}
+
+#[tokio::test]
+async fn the_log_of_the_database_is_folded_while_it_is_written() {
+    /// Longest log: where the writer stops to fold it itself, and a little for the commit that went beyond.
+    const LOG_MAX_BYTES: u64 = 66 * 1024 * 1024;
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("lazaret.db");
+    let store = Sqlite::open(&path).unwrap();
+    let account = nouns::account_id(1);
+    // Each writes at least three pages of 4 KiB: the event, its index, the counter of places.
+    for number in 0..8000 {
+        store.append_event(&nouns::event(account, nouns::denied(number))).await.unwrap();
+    }
+    let log = fs::metadata(directory.path().join("lazaret.db-wal")).unwrap().len();
+    assert!(log < LOG_MAX_BYTES, "{log} bytes of log");
+    let database = fs::metadata(&path).unwrap().len();
+    assert!(database > 500 * 1024, "{database} bytes of database: most events are in it");
 }
 
 #[tokio::test]
