@@ -5,6 +5,7 @@
 //! | `check` | everything a machine can judge without running the product: format, lints, docs, bans, house rules |
 //! | `bench` | our promises measured beside every other runtime on PATH |
 //! | `test` | every test there is, after installing what the tests need |
+//! | `vm` | the tests that depend on the kernel, under Debian's kernel and cgroup v2 in an emulated machine |
 //!
 //! Each command prints the steps it takes and exits non-zero when one of them fails. No step waits for ever, and none
 //! reads standard input, so that continuous integration runs exactly what a person runs.
@@ -16,6 +17,7 @@ mod check;
 mod needs;
 mod step;
 mod test;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ enum Command {
     Check(check::Options),
     /// Run all tests, the client suites included, installing what they need
     Test(test::Options),
+    /// Run the tests that depend on the kernel in an emulated machine with cgroup v2
+    Vm(vm::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Check(options) => check::run(&options),
         Command::Test(options) => test::run(&options),
+        Command::Vm(options) => vm::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -58,6 +58,26 @@ pub(crate) fn probe(program: &str, arguments: &[&str]) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
+/// What `program` with `arguments` writes to its standard output.
+///
+/// # Errors
+/// If it cannot be started or does not succeed; the message ends with what it wrote to its standard error.
+pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    let output = command.output().with_context(|| format!("start {}", describe(&command)))?;
+    if !output.status.success() {
+        bail!(
+            "{}: {}: {}",
+            describe(&command),
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("{} writes what is not UTF-8", describe(&command)))
+}
+
 /// The command line as a person would type it, without quoting.
 fn describe(command: &Command) -> String {
     let mut words = vec![command.get_program().to_string_lossy()];

@@ -397,9 +397,8 @@ fn everyday_programs_work_under_the_filter() {
             ],
             "",
         ),
-        ("tar", &["-cf", "a.tar", "repo"], ""),
+        ("tar", &["-cf", "/dev/null", "."], ""),
         ("apt-config", &["shell", "X", "Dir"], "X='/'\n"),
-        ("dpkg-deb", &["--version"], ""),
         ("strace", &["-qq", "-o", "/dev/null", "true"], ""),
     ];
     for (program, args, want) in cases {
