@@ -1,0 +1,6 @@
+//! The port as the server uses it, against real directories, real archives and the host's own programs.
+
+mod debian_image;
+mod host_image;
+mod image_import;
+mod support;
