@@ -82,12 +82,12 @@ pub enum Error {
         source: BoxError,
     },
 
-    /// The database thread is gone; only a shutdown ends it.
-    #[error("the database thread has ended")]
+    /// The thread that should do it is gone; only a shutdown ends it.
+    #[error("the thread that should do it has ended")]
     Stopped,
 
-    /// The job died on the database thread; its transaction was rolled back and the thread goes on.
-    #[error("a job of the database thread panicked")]
+    /// The job died on its thread; what it had begun was undone, and the thread goes on.
+    #[error("the job panicked on its thread")]
     Panicked,
 }
 

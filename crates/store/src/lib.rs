@@ -3,7 +3,7 @@
 //! ```text
 //!   Sqlite (impl Store) ──job──▶ writer thread ──▶ lazaret.db-wal ──▶ lazaret.db
 //!        │                          └─nudge─▶ checkpoint thread ──────────┘
-//!        └───────────────job──▶ reader thread
+//!        └───────────────job──▶ lookup thread, listing thread
 //!
 //!   BlobFiles (impl Blobs) ──▶ blobs/tmp/put-… ──fsync, rename──▶ blobs/ab/abcd…
 //! ```

@@ -35,7 +35,8 @@ const STATEMENTS_MAX: usize = 64;
 pub struct Sqlite {
     // In this order, because the writer sends to the checkpoint thread: who sends is joined first.
     writer: OwnerThread<Writer>,
-    reader: OwnerThread<Connection>,
+    lookups: OwnerThread<Connection>,
+    listings: OwnerThread<Connection>,
     _checkpoints: Arc<OwnerThread<Connection>>,
 }
 
@@ -57,12 +58,15 @@ impl Sqlite {
         let checkpoints = connect(path)?;
         checkpoints.busy_timeout(CHECKPOINT_PATIENCE)?;
         let checkpoints = Arc::new(OwnerThread::spawn("store-fold", checkpoints).map_err(thread)?);
-        let reader = connect(path)?;
-        reader.pragma_update(None, "query_only", true)?;
-        let reader = OwnerThread::spawn("store-read", reader).map_err(thread)?;
+        let reader = |name| {
+            let connection = connect(path)?;
+            connection.pragma_update(None, "query_only", true)?;
+            OwnerThread::spawn(name, connection).map_err(thread)
+        };
+        let (lookups, listings) = (reader("store-find")?, reader("store-list")?);
         let writer = Writer::new(connection, Arc::clone(&checkpoints));
         let writer = OwnerThread::spawn("store-write", writer).map_err(thread)?;
-        Ok(Self { writer, reader, _checkpoints: checkpoints })
+        Ok(Self { writer, lookups, listings, _checkpoints: checkpoints })
     }
 
     async fn write<T: Send + 'static>(
@@ -75,13 +79,25 @@ impl Sqlite {
         done.map_err(|error| error.into_core(operation))
     }
 
-    async fn read<T: Send + 'static>(
+    /// Reads by an index, in microseconds.
+    async fn find<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     ) -> Result<T> {
-        let read = self.reader.run(move |connection| work(connection)).await;
-        read.map_err(|error| error.into_core(operation))
+        let found = self.lookups.run(move |connection| work(connection)).await;
+        found.map_err(|error| error.into_core(operation))
+    }
+
+    /// Reads any number of rows, where nobody's lookup waits behind it: a caller who lists 10,000 files does not slow the
+    /// check of the next caller's key.
+    async fn list<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T> {
+        let listed = self.listings.run(move |connection| work(connection)).await;
+        listed.map_err(|error| error.into_core(operation))
     }
 }
 
@@ -121,11 +137,11 @@ impl Store for Sqlite {
     }
 
     async fn find_account(&self, id: AccountId) -> Result<Option<Account>> {
-        self.read("find_account", move |db| accounts::find(db, id)).await
+        self.find("find_account", move |db| accounts::find(db, id)).await
     }
 
     async fn list_accounts(&self) -> Result<Vec<Account>> {
-        self.read("list_accounts", accounts::list).await
+        self.list("list_accounts", accounts::list).await
     }
 
     async fn delete_account(&self, id: AccountId) -> Result<bool> {
@@ -139,11 +155,11 @@ impl Store for Sqlite {
 
     async fn find_key_by_hash(&self, hash: &KeyHash) -> Result<Option<Key>> {
         let hash = *hash;
-        self.read("find_key_by_hash", move |db| keys::find_by_hash(db, &hash)).await
+        self.find("find_key_by_hash", move |db| keys::find_by_hash(db, &hash)).await
     }
 
     async fn list_keys(&self, account: AccountId) -> Result<Vec<Key>> {
-        self.read("list_keys", move |db| keys::list(db, account)).await
+        self.list("list_keys", move |db| keys::list(db, account)).await
     }
 
     async fn delete_key(&self, account: AccountId, id: KeyId) -> Result<bool> {
@@ -166,7 +182,7 @@ impl Store for Sqlite {
     }
 
     async fn list_sandboxes(&self) -> Result<Vec<Sandbox>> {
-        self.read("list_sandboxes", sandboxes::list).await
+        self.list("list_sandboxes", sandboxes::list).await
     }
 
     async fn delete_sandbox(&self, id: SandboxId) -> Result<bool> {
@@ -174,7 +190,7 @@ impl Store for Sqlite {
     }
 
     async fn find_deleted_sandbox(&self, account: AccountId, id: SandboxId) -> Result<Option<u64>> {
-        self.read("find_deleted_sandbox", move |db| sandboxes::find_deleted(db, account, id)).await
+        self.find("find_deleted_sandbox", move |db| sandboxes::find_deleted(db, account, id)).await
     }
 
     async fn put_catalogue_entry(&self, entry: &CatalogueEntry) -> Result<u64> {
@@ -183,7 +199,7 @@ impl Store for Sqlite {
     }
 
     async fn list_catalogue(&self, sandbox: SandboxId) -> Result<Vec<CatalogueEntry>> {
-        self.read("list_catalogue", move |db| catalogue::list(db, sandbox)).await
+        self.list("list_catalogue", move |db| catalogue::list(db, sandbox)).await
     }
 
     async fn delete_catalogue_entry(&self, sandbox: SandboxId, id: CatalogueEntryId) -> Result<bool> {
@@ -196,7 +212,7 @@ impl Store for Sqlite {
         sandbox: SandboxId,
         id: CatalogueEntryId,
     ) -> Result<Option<u64>> {
-        self.read("find_deleted_catalogue_entry", move |db| catalogue::find_deleted(db, sandbox, id)).await
+        self.find("find_deleted_catalogue_entry", move |db| catalogue::find_deleted(db, sandbox, id)).await
     }
 
     async fn create_upload(&self, upload: &Upload, max_bytes: u64) -> Result<u64> {
@@ -206,7 +222,7 @@ impl Store for Sqlite {
     }
 
     async fn find_upload(&self, account: AccountId, id: UploadId) -> Result<Option<Upload>> {
-        self.read("find_upload", move |db| uploads::find(db, account, id)).await
+        self.find("find_upload", move |db| uploads::find(db, account, id)).await
     }
 
     async fn list_uploads(
@@ -216,7 +232,7 @@ impl Store for Sqlite {
         page: PageRequest<u64>,
     ) -> Result<Vec<Upload>> {
         let purpose = purpose.map(str::to_owned);
-        self.read("list_uploads", move |db| uploads::list(db, account, purpose.as_deref(), page)).await
+        self.list("list_uploads", move |db| uploads::list(db, account, purpose.as_deref(), page)).await
     }
 
     async fn delete_upload(&self, account: AccountId, id: UploadId) -> Result<Option<Upload>> {
@@ -224,16 +240,16 @@ impl Store for Sqlite {
     }
 
     async fn find_deleted_upload(&self, account: AccountId, id: UploadId) -> Result<Option<u64>> {
-        self.read("find_deleted_upload", move |db| uploads::find_deleted(db, account, id)).await
+        self.find("find_deleted_upload", move |db| uploads::find_deleted(db, account, id)).await
     }
 
     async fn list_expired_uploads(&self, now: Timestamp) -> Result<Vec<Upload>> {
-        self.read("list_expired_uploads", move |db| uploads::list_expired(db, now)).await
+        self.list("list_expired_uploads", move |db| uploads::list_expired(db, now)).await
     }
 
     async fn is_blob_used(&self, digest: &Digest) -> Result<bool> {
         let digest = *digest;
-        self.read("is_blob_used", move |db| uploads::is_blob_used(db, &digest)).await
+        self.find("is_blob_used", move |db| uploads::is_blob_used(db, &digest)).await
     }
 
     async fn append_event(&self, event: &Event) -> Result<u64> {
@@ -242,6 +258,6 @@ impl Store for Sqlite {
     }
 
     async fn list_events(&self, account: AccountId, after: u64, limit: usize) -> Result<Vec<Event>> {
-        self.read("list_events", move |db| events::list(db, account, after, limit)).await
+        self.list("list_events", move |db| events::list(db, account, after, limit)).await
     }
 }
