@@ -14,8 +14,13 @@ const PROFILE: &str = "guest";
 
 /// Variables by which an outer cargo, clippy or a user would change how the guest is built. What remains in the
 /// environment (jobserver, compiler, proxies) is meant for all of a build.
-const NOT_PASSED_ON: [&str; 5] =
-    ["RUSTFLAGS", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR", "CARGO_BUILD_RUSTFLAGS"];
+const NOT_PASSED_ON: [&str; 5] = [
+    "RUSTFLAGS",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_BUILD_TARGET",
+    "CARGO_TARGET_DIR",
+    "CARGO_BUILD_RUSTFLAGS",
+];
 
 fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));

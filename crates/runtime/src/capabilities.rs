@@ -196,6 +196,18 @@ mod tests {
     }
 
     #[test]
+    fn a_daemon_can_still_give_files_away_and_drop_to_a_user() {
+        use std::os::unix::process::CommandExt;
+        const NOBODY: u32 = 65_534;
+        reduced(|| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::os::unix::fs::chown(file.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            let out = std::process::Command::new("id").arg("-u").uid(NOBODY).gid(NOBODY).output().unwrap();
+            assert_eq!(String::from_utf8(out.stdout).unwrap(), "65534\n");
+        });
+    }
+
+    #[test]
     fn the_kept_set_is_what_the_decision_names() {
         assert_eq!(kept().bits(), 0x8004_05fb, "update docs/decisions/0005 when this changes");
         for row in KEPT {
