@@ -63,8 +63,51 @@ pub(crate) enum FieldProblem {
         /// As serde words it, such as `integer 5`.
         got: String,
     },
+    /// It is none of the values that there are.
+    NotOneOf {
+        /// What came.
+        got: String,
+        /// What there is.
+        supported: Vec<String>,
+    },
+    /// It is smaller than it may be.
+    BelowMin {
+        /// What came.
+        got: i64,
+        /// The smallest value.
+        min: i64,
+    },
+    /// It is larger than it may be.
+    AboveMax {
+        /// What came.
+        got: i64,
+        /// The largest value.
+        max: i64,
+    },
+    /// It is a text or list without anything in it.
+    Empty(Sequence),
+    /// It is a text or list that is longer than it may be.
+    TooLong {
+        /// Of what.
+        of: Sequence,
+        /// How long it is.
+        got: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// It asks for what this server does not do.
+    Unsupported,
     /// A sentence about it.
     Other(String),
+}
+
+/// What has a length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sequence {
+    /// Characters.
+    String,
+    /// Items.
+    Array,
 }
 
 impl std::fmt::Display for FieldProblem {
@@ -74,6 +117,14 @@ impl std::fmt::Display for FieldProblem {
             Self::Unknown => f.write_str("is not a known field"),
             Self::Duplicate => f.write_str("is given twice"),
             Self::WrongType { expected, got } => write!(f, "must be {expected}, not {got}"),
+            Self::NotOneOf { got, supported } => {
+                write!(f, "'{}' is not one of {}", got.escape_debug(), supported.join(", "))
+            }
+            Self::BelowMin { got, min } => write!(f, "must be at least {min}, not {got}"),
+            Self::AboveMax { got, max } => write!(f, "must be at most {max}, not {got}"),
+            Self::Empty(_) => f.write_str("is empty"),
+            Self::TooLong { got, max, .. } => write!(f, "is longer than {max}: {got}"),
+            Self::Unsupported => f.write_str("is not supported by this server"),
             Self::Other(reason) => f.write_str(reason),
         }
     }

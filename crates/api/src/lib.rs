@@ -3,6 +3,7 @@
 //! | Dialect | Mounted at |
 //! | --- | --- |
 //! | native | `/lazaret/v1/...`, and `/healthz`, `/readyz`, `/metrics` |
+//! | OpenAI containers and files, with Bifrost's fields | `/v1/...`, also bare and under `/openai`, `/openai/v1` |
 //!
 //! ```text
 //!   request ─▶ routing (raw path) ─▶ serve::<Dialect>: id · span · key · timeout · panic · log ─▶ handler ─▶ core
@@ -30,6 +31,7 @@ mod extract;
 mod failure;
 mod ids;
 mod native;
+mod openai;
 mod routing;
 mod serve;
 mod settings;
@@ -52,11 +54,14 @@ pub fn router(services: Services, settings: ApiSettings) -> Router {
     let app = App::new(services, settings);
     Router::new()
         .merge(native::routes().router(&app))
+        .merge(openai::routes().router(&app))
         .fallback_service(Routes::<Native>::nothing(&app, "").with_state(app.clone()))
         .with_state(app)
 }
 
 /// Every route of every dialect, for tests and documents.
 pub fn routes() -> Vec<Route> {
-    native::routes().table()
+    let mut table = native::routes().table();
+    table.extend(openai::routes().table());
+    table
 }

@@ -39,6 +39,16 @@ impl FilePath {
         String::from_utf8_lossy(&self.0).into_owned()
     }
 
+    /// The directory that holds it; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        let at = self.0.iter().rposition(|byte| *byte == b'/')?;
+        match at {
+            0 if self.0.len() == 1 => None,
+            0 => Some(Self(b"/".to_vec())),
+            _ => Some(Self(self.0[..at].to_vec())),
+        }
+    }
+
     /// The bytes after the last slash; empty for the root.
     pub fn file_name(&self) -> &[u8] {
         self.0.rsplit(|byte| *byte == b'/').next().unwrap_or_default()

@@ -24,7 +24,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
-        let bytes = body(request, app).await?;
+        let bytes = read_json(request, app).await?;
         Ok(Self(parse(&bytes)?))
     }
 }
@@ -34,7 +34,7 @@ impl<T: DeserializeOwned> FromRequest<App> for OptionalJson<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
         let is_empty = axum::body::HttpBody::is_end_stream(request.body());
-        let bytes = if is_empty { Bytes::new() } else { body(request, app).await? };
+        let bytes = if is_empty { Bytes::new() } else { read_json(request, app).await? };
         Ok(Self(parse(if bytes.is_empty() { b"{}" } else { &bytes })?))
     }
 }
@@ -45,7 +45,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-async fn body(request: Request, app: &App) -> Result<Bytes, Rejection> {
+/// The bytes of a JSON body, for a handler that looks at something else first.
+pub(crate) async fn read_json(request: Request, app: &App) -> Result<Bytes, Rejection> {
     let (head, body) = request.into_parts();
     check_media_type(&head.headers, RequestContext::of(&head).strict_media_type)?;
     collect(body, app.settings.json_max_bytes, app.settings.body_idle_timeout).await

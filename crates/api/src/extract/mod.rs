@@ -6,6 +6,6 @@ mod json;
 mod path;
 mod query;
 
-pub(crate) use json::{Json, OptionalJson};
+pub(crate) use json::{Json, OptionalJson, parse, read_json};
 pub(crate) use path::PathParams;
 pub(crate) use query::Query;

@@ -16,11 +16,16 @@ impl<S: Sync> FromRequestParts<S> for PathParams {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
         let context = RequestContext::of(parts);
-        Ok(Self::matched(&context.template, context.uri.path()))
+        Ok(Self::of(&context))
     }
 }
 
 impl PathParams {
+    /// The parameters of a request's path, for the words of its failure.
+    pub(crate) fn of(context: &RequestContext) -> Self {
+        Self::matched(&context.template, context.uri.path())
+    }
+
     /// The parameters of `path`, which the router has matched with `template`.
     fn matched(template: &str, path: &str) -> Self {
         let mut found = Vec::new();

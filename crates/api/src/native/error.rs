@@ -126,9 +126,15 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         Rejection::Field { problem, .. } => match problem {
             FieldProblem::Missing => (StatusCode::BAD_REQUEST, "missing_field"),
             FieldProblem::Unknown => (StatusCode::BAD_REQUEST, "unknown_field"),
-            FieldProblem::Duplicate | FieldProblem::WrongType { .. } | FieldProblem::Other(_) => {
-                (StatusCode::BAD_REQUEST, "invalid")
-            }
+            FieldProblem::Duplicate
+            | FieldProblem::WrongType { .. }
+            | FieldProblem::NotOneOf { .. }
+            | FieldProblem::BelowMin { .. }
+            | FieldProblem::AboveMax { .. }
+            | FieldProblem::Empty(_)
+            | FieldProblem::TooLong { .. }
+            | FieldProblem::Unsupported
+            | FieldProblem::Other(_) => (StatusCode::BAD_REQUEST, "invalid"),
         },
         Rejection::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         Rejection::WrongMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong_media_type"),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::files::holding;
+use super::lease::InUse;
 use super::sandboxes::use_sandbox;
 use super::table::Entry;
 use crate::{
@@ -18,6 +19,17 @@ use crate::{
 
 /// The entries of one sandbox in memory, by path.
 pub(super) type Known = BTreeMap<FilePath, CatalogueEntry>;
+
+/// Begin of the names under which staged files wait; the catalogue does not show them.
+const STAGED_PREFIX: &str = ".lazaret-staged-";
+
+/// A client's file that is inside the sandbox and has no path of its own yet.
+#[derive(Debug)]
+pub struct StagedFile {
+    sandbox: SandboxId,
+    path: FilePath,
+    guard: InUse,
+}
 
 /// Catalogues of sandboxes of the caller's account.
 ///
@@ -129,6 +141,70 @@ impl Catalogue {
         put(&self.context, id, known, written, Source::User).await
     }
 
+    /// Writes a client's file whose path is yet to come, as in a multipart body.
+    ///
+    /// # Errors
+    /// As [`Catalogue::write`].
+    pub async fn stage(&self, caller: &Caller, id: SandboxId, body: Body) -> Result<StagedFile> {
+        caller.need(Scope::SandboxesWrite)?;
+        let (_, guard) = use_sandbox(&self.context, caller, id).await?;
+        let token = CatalogueEntryId::from_bytes(self.context.ports.ids.next(self.context.now()));
+        let mut path = self.root().as_bytes().to_vec();
+        path.extend_from_slice(format!("/{STAGED_PREFIX}{token}").as_bytes());
+        let path = FilePath::new(path)?;
+        self.context.ports.guest.write(id, &self.scope(), &path, &WriteOptions::default(), body).await?;
+        Ok(StagedFile { sandbox: id, path, guard })
+    }
+
+    /// Moves a staged file to its path; an entry that is there keeps its id. A staged file that cannot be placed is
+    /// removed.
+    ///
+    /// # Errors
+    /// As [`Catalogue::write`].
+    pub async fn place(
+        &self,
+        caller: &Caller,
+        staged: StagedFile,
+        path: &FilePath,
+    ) -> Result<CatalogueEntry> {
+        let StagedFile { sandbox, path: from, guard: _guard } = staged;
+        let placed = self.move_staged(caller, sandbox, &from, path).await;
+        if placed.is_err() {
+            self.discard(sandbox, &from).await;
+        }
+        placed
+    }
+
+    /// Removes a staged file that will not be placed.
+    pub async fn unstage(&self, staged: StagedFile) {
+        self.discard(staged.sandbox, &staged.path).await;
+    }
+
+    async fn discard(&self, id: SandboxId, staged: &FilePath) {
+        if let Err(error) = self.context.ports.guest.remove(id, &self.scope(), staged, false).await {
+            tracing::warn!(sandbox.id = %id, error = &error as &dyn std::error::Error, "a staged file stayed behind");
+        }
+    }
+
+    async fn move_staged(
+        &self,
+        caller: &Caller,
+        id: SandboxId,
+        from: &FilePath,
+        to: &FilePath,
+    ) -> Result<CatalogueEntry> {
+        let (entry, _guard) = use_sandbox(&self.context, caller, id).await?;
+        let (guest, scope) = (&self.context.ports.guest, self.scope());
+        if let Some(parent) = to.parent() {
+            guest.mkdir(id, &scope, &parent, 0o755, true).await?;
+        }
+        guest.rename(id, &scope, from, to).await?;
+        let written = guest.stat(id, &scope, to).await?;
+        let mut catalogue = entry.catalogue.lock().await;
+        let known = load(&self.context, id, &mut catalogue).await?;
+        put(&self.context, id, known, written, Source::User).await
+    }
+
     /// Copies an uploaded file in, as it is now.
     ///
     /// # Errors
@@ -193,6 +269,7 @@ impl Catalogue {
                 "the data directory has more files than are catalogued");
         }
         let mut found = listing.entries;
+        found.retain(|file| !file.path.file_name().starts_with(STAGED_PREFIX.as_bytes()));
         // Files that appeared between two looks are numbered in the order in which they were written.
         found.sort_by(|a, b| (a.modified_at, &a.path).cmp(&(b.modified_at, &b.path)));
         let present: std::collections::BTreeSet<_> = found.iter().map(|file| file.path.clone()).collect();

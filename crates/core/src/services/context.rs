@@ -40,7 +40,7 @@ pub(super) struct Context {
     pub(super) wake: tokio::sync::Notify,
     /// Uploads on their way in hold it for reading; the collector of unused blobs needs it for writing, so that it
     /// never removes content whose record is just being written.
-    pub(super) blobs_in_use: tokio::sync::RwLock<()>,
+    pub(super) blobs_in_use: Arc<tokio::sync::RwLock<()>>,
     /// There may be content that no record names: after a start, a removal, or an upload that failed at its end.
     pub(super) unused_blobs: AtomicBool,
 }

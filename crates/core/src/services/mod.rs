@@ -25,7 +25,7 @@ mod table;
 mod uploads;
 
 pub use accounts::{Accounts, NewKey};
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, StagedFile};
 pub use context::Ports;
 pub use events::Events;
 pub use execs::{Execs, RunSpec};
@@ -35,4 +35,4 @@ pub use lease::InUse;
 pub use sandboxes::{SandboxFilter, Sandboxes};
 pub use settings::{Settings, Tier};
 pub use start::Services;
-pub use uploads::{NewUpload, Uploads};
+pub use uploads::{NewUpload, StagedUpload, Uploads};

@@ -9,8 +9,9 @@ use super::lease::{self, Activity, InUse};
 use super::table::{Entry, Place};
 use crate::ports::Usage;
 use crate::{
-    Caller, Decision, Error, EventKind, FileScope, Image, Kind, Order, Page, PageRequest, Reason, Result,
-    Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Upload, Verb, WriteOptions, limits,
+    Caller, Decision, EgressPolicy, Error, EventKind, FileScope, Image, Kind, Order, Page, PageRequest,
+    Reason, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Upload, Verb, WriteOptions,
+    limits,
 };
 
 /// Which sandboxes a listing shows.
@@ -49,6 +50,10 @@ impl Sandboxes {
         spec.check()?;
         let tier = self.context.settings.tier(&caller.tier);
         tier.allow(&spec.resources)?;
+        let wanted = spec.network.as_ref().unwrap_or(&self.context.settings.default_network);
+        if *wanted != EgressPolicy::Disabled && !self.context.ports.runtime.capabilities().egress {
+            return Err(Error::Unsupported { what: "a network policy other than disabled".to_owned() });
+        }
         let image_name = spec.image.as_deref().unwrap_or(&self.context.settings.default_image);
         let image = self.context.ports.images.find(image_name).await?;
         let image = image.ok_or_else(|| Error::not_found(Kind::Image, image_name))?;

@@ -58,7 +58,7 @@ impl Services {
             table: Table::default(),
             events: events::EventLog::default(),
             wake: tokio::sync::Notify::new(),
-            blobs_in_use: tokio::sync::RwLock::new(()),
+            blobs_in_use: Arc::default(),
             unused_blobs: AtomicBool::new(true),
         });
         adopt(&context).await?;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedRwLockReadGuard;
+
 use super::context::Context;
+use crate::ports::BlobStat;
 use crate::{
     Body, Caller, Error, Kind, Page, PageRequest, ReadRange, Result, Scope, Upload, UploadId, limits,
 };
@@ -19,6 +22,27 @@ pub struct NewUpload {
     pub expires_in: Option<Duration>,
 }
 
+/// Content that is stored and has no record yet.
+pub struct StagedUpload {
+    blob: BlobStat,
+    context: Arc<Context>,
+    _collector_waits: OwnedRwLockReadGuard<()>,
+}
+
+impl StagedUpload {
+    /// Its size.
+    pub fn bytes(&self) -> u64 {
+        self.blob.bytes
+    }
+}
+
+impl Drop for StagedUpload {
+    fn drop(&mut self) {
+        // Harmless after a record was made: the collector looks before it removes.
+        self.context.collect_blobs_soon();
+    }
+}
+
 /// Uploads of the caller's account.
 #[derive(Clone)]
 pub struct Uploads {
@@ -26,17 +50,27 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    /// Stores a file; returns when content and record are on disk.
+    /// Stores the content of a file whose name and purpose are yet to come, as in a multipart body. Without
+    /// [`Uploads::create`] it is collected again.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for the file name; [`Error::LimitReached`] for the file's size, the account's storage or the
-    /// host's disk; the body's own error. Nothing is kept then.
-    pub async fn create(&self, caller: &Caller, new: NewUpload, body: Body) -> Result<Upload> {
+    /// [`Error::LimitReached`] for the file's size or the host's disk; the body's own error. Nothing is kept then.
+    pub async fn stage(&self, caller: &Caller, body: Body) -> Result<StagedUpload> {
+        caller.need(Scope::FilesWrite)?;
+        let collector_waits = Arc::clone(&self.context.blobs_in_use).read_owned().await;
+        let blob = self.context.ports.blobs.put(body, limits::UPLOAD_MAX_BYTES).await?;
+        Ok(StagedUpload { blob, context: Arc::clone(&self.context), _collector_waits: collector_waits })
+    }
+
+    /// Records a staged file; returns when content and record are on disk.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the file name; [`Error::LimitReached`] for the account's storage. Nothing is kept then.
+    pub async fn create(&self, caller: &Caller, new: NewUpload, staged: StagedUpload) -> Result<Upload> {
         caller.need(Scope::FilesWrite)?;
         check_filename(&new.filename)?;
         let tier = self.context.settings.tier(&caller.tier);
-        let _collector_waits = self.context.blobs_in_use.read().await;
-        let blob = self.context.ports.blobs.put(body, limits::UPLOAD_MAX_BYTES).await?;
+        let blob = staged.blob;
         let now = self.context.now();
         let mut upload = Upload {
             id: UploadId::from_bytes(self.context.ports.ids.next(now)),
@@ -49,16 +83,8 @@ impl Uploads {
             expires_at: new.expires_in.map(|span| now.after(span)),
             sequence: 0,
         };
-        match self.context.ports.store.create_upload(&upload, tier.stored_max_bytes).await {
-            Ok(sequence) => {
-                upload.sequence = sequence;
-                Ok(upload)
-            }
-            Err(error) => {
-                self.context.collect_blobs_soon();
-                Err(error)
-            }
-        }
+        upload.sequence = self.context.ports.store.create_upload(&upload, tier.stored_max_bytes).await?;
+        Ok(upload)
     }
 
     /// An upload.

@@ -1,0 +1,33 @@
+//! The OpenAI Containers and Files API, with the fields of the Bifrost gateway.
+//!
+//! | File | Subject |
+//! | --- | --- |
+//! | `routes.rs` | every path, its aliases and handlers |
+//! | `containers.rs`, `container_files.rs`, `files.rs` | handlers: convert, call, convert |
+//! | `exchange.rs` | which of the two dialects a request speaks, and answers in it |
+//! | `wire.rs`, `convert.rs`, `listing.rs` | what is on the wire, to and from the core's nouns |
+//! | `multipart.rs`, `paths.rs` | uploads with their parts in any order; where files go under `/mnt/data` |
+//! | `problem.rs`, `error.rs` | refusals of its own; one answer for each failure |
+//!
+//! Oddities that stay in this folder: success is always 200; unknown body fields are ignored; the texts
+//! `Container is expired.` and `Container with id '...' not found.` are matched by clients and must not change; an
+//! expired container is listed for 30 days; a state that OpenAI does not have (`stopped`, `paused`) is sent as its own
+//! word.
+//!
+//! Not here: the Responses API, and running code, which this contract has no endpoint for.
+
+mod container_files;
+mod containers;
+mod convert;
+mod error;
+mod exchange;
+mod files;
+mod listing;
+mod multipart;
+mod paths;
+mod problem;
+mod routes;
+mod wire;
+
+pub(crate) use error::OpenAi;
+pub(crate) use routes::routes;
