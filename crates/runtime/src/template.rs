@@ -93,7 +93,7 @@ pub(crate) async fn repair(image: &Path) -> Result<(), Error> {
     if is_clean(image).map_err(Error::file("read", image))? {
         return Ok(());
     }
-    let status = run("e2fsck", Command::new("e2fsck").arg("-p").arg(image).env("E2FSCK_FORCE", "1")).await;
+    let status = run("e2fsck", Command::new("e2fsck").arg("-p").arg(image)).await;
     match status {
         Err(Error::Program { program, output, status: Some(REPAIRED) }) => {
             tracing::warn!(image = %image.display(), program, output, "a disk was repaired after a crash of the host");
@@ -203,7 +203,9 @@ mod tests {
         let file = OpenOptions::new().write(true).open(&image).unwrap();
         repair(&image).await.unwrap();
 
-        file.write_at(&[0], 1024 + 0x3A).unwrap();
+        let dirty =
+            std::process::Command::new("debugfs").args(["-w", "-R", "dirty"]).arg(&image).output().unwrap();
+        assert!(dirty.status.success(), "{dirty:?}");
         assert!(!is_clean(&image).unwrap());
         repair(&image).await.unwrap();
         assert!(is_clean(&image).unwrap());
