@@ -65,7 +65,7 @@ impl NamespacesRuntime {
             (Answer::Found { alive: true, paused }, Some(pidfd)) => {
                 self.ids().mark(run.id_range);
                 self.client.remember(id.to_string(), run.clone());
-                entry.set_living(Some(Arc::new(Living::new(run, pidfd)?)));
+                entry.set_living(Some(Arc::new(Living::new(run, None, pidfd)?)));
                 Ok(Some(Adopted { id, alive: true, paused }))
             }
             _ => {

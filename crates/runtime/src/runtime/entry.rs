@@ -10,19 +10,22 @@ use tokio::io::unix::AsyncFd;
 
 use crate::error::Error;
 use crate::record::Run;
+use crate::spawner::StartTimes;
 use crate::sys;
 
 /// A guest that runs, or has died and not been cleared away.
 #[derive(Debug)]
 pub(super) struct Living {
     pub(super) run: Run,
+    /// `None` for a sandbox that an earlier server started.
+    pub(super) times: Option<StartTimes>,
     pidfd: AsyncFd<OwnedFd>,
 }
 
 impl Living {
-    pub(super) fn new(run: Run, pidfd: OwnedFd) -> Result<Self, Error> {
+    pub(super) fn new(run: Run, times: Option<StartTimes>, pidfd: OwnedFd) -> Result<Self, Error> {
         let pidfd = sys::readiness::watch(pidfd).map_err(Error::file("watch", "a pidfd"))?;
-        Ok(Self { run, pidfd })
+        Ok(Self { run, times, pidfd })
     }
 
     /// Returns when the process is dead.

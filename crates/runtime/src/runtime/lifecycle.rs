@@ -126,7 +126,7 @@ impl NamespacesRuntime {
                 tracing::debug!(sandbox.id = %id, ?times, "the guest runs");
                 let run =
                     Record::read(directory)?.and_then(|record| record.run).ok_or(Error::NotFound(id))?;
-                Living::new(run, pidfd)
+                Living::new(run, Some(times), pidfd)
             }
             Ok((other, _)) => Err(Error::SpawnerGone(format!("unexpected answer {other:?}"))),
             Err(error) => {

@@ -29,7 +29,7 @@ use crate::connect::connect;
 use crate::error::Error;
 use crate::id_range::{IdRanges, IdSpace};
 use crate::layout::DataDir;
-use crate::spawner::Program;
+use crate::spawner::{Program, StartTimes};
 use crate::spawner::wire::{Answer, Request, Settings};
 use entry::Entries;
 
@@ -92,6 +92,11 @@ impl NamespacesRuntime {
             ids: Mutex::new(IdRanges::new(config.id_space)),
             entries: Entries::default(),
         })
+    }
+
+    /// How long the parts of the running sandbox's start took; `None` if it does not run, or was adopted.
+    pub fn start_times(&self, id: SandboxId) -> Option<StartTimes> {
+        self.entries.find(id)?.living()?.times
     }
 
     fn ids(&self) -> std::sync::MutexGuard<'_, IdRanges> {

@@ -33,6 +33,7 @@ use std::process::{Child, Command, Stdio};
 
 use crate::error::Error;
 use channel::Channel;
+pub use wire::StartTimes;
 
 /// The argument that makes this program the spawner. It is what an operator sees in `ps`.
 const ARGUMENT: &str = "--lazaret-spawner";

@@ -81,19 +81,19 @@ pub(crate) struct StartOrder {
 
 /// How long the parts of a start took, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StartTimes {
+pub struct StartTimes {
     /// Lock, loop device and mount of the disk.
-    pub(crate) disk_us: u64,
+    pub disk_us: u64,
     /// The cgroup and its limits.
-    pub(crate) cgroup_us: u64,
+    pub cgroup_us: u64,
     /// The process in its new namespaces.
-    pub(crate) clone_us: u64,
+    pub clone_us: u64,
     /// Id maps, idmapped mounts, moving into the cgroup, the record.
-    pub(crate) layers_us: u64,
+    pub layers_us: u64,
     /// Everything that the child does until the guest runs.
-    pub(crate) child_us: u64,
+    pub child_us: u64,
     /// All of the above.
-    pub(crate) total_us: u64,
+    pub total_us: u64,
 }
 
 /// A reading of a sandbox's cgroup.

@@ -1,0 +1,53 @@
+//! What a start costs, step by step: create, start, first answer of the guest, delete.
+//!
+//! `cargo bench -p lazaret-runtime --bench start`, as root.
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+
+use lazaret_core::ports::Runtime as _;
+use support::Host;
+
+/// Sandboxes made one after another; enough for a median and a 95th percentile.
+const ROUNDS: usize = 100;
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+async fn main() {
+    let host = Host::new();
+    let mut samples: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for _ in 0..ROUNDS {
+        let spec = host.spec();
+        let mut last = std::time::Instant::now();
+        let mut lap = |name, samples: &mut BTreeMap<_, Vec<u64>>| {
+            samples.entry(name).or_default().push(u64::try_from(last.elapsed().as_micros()).unwrap());
+            last = std::time::Instant::now();
+        };
+        host.runtime().create(&spec).await.unwrap();
+        lap("1 create: disk and record", &mut samples);
+        host.runtime().start(&spec).await.unwrap();
+        lap("2 start", &mut samples);
+        host.ping(spec.id).await;
+        lap("3 first answer of the guest", &mut samples);
+        let times = host.runtime().start_times(spec.id).unwrap();
+        host.runtime().delete(spec.id).await.unwrap();
+        lap("4 delete", &mut samples);
+        for (name, value) in [
+            ("2a disk: lock, loop device, mount", times.disk_us),
+            ("2b cgroup", times.cgroup_us),
+            ("2c clone3", times.clone_us),
+            ("2d ids, layers, record", times.layers_us),
+            ("2e child until the guest runs", times.child_us),
+            ("2f spawner in all", times.total_us),
+        ] {
+            samples.entry(name).or_default().push(value);
+        }
+    }
+    println!("{:<36} {:>8} {:>8}   µs, {ROUNDS} rounds", "", "p50", "p95");
+    for (name, mut values) in samples {
+        values.sort_unstable();
+        println!("{name:<36} {:>8} {:>8}", values[ROUNDS / 2], values[ROUNDS * 95 / 100]);
+    }
+}
