@@ -17,9 +17,6 @@ const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
 const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
 /// The device unbinds itself when it is closed and not mounted.
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
-/// Reads and writes pass the page cache of the file by: the file system on the device has its own. The kernel drops
-/// the flag by itself where the file's file system cannot do it.
-const LO_FLAGS_DIRECT_IO: u32 = 16;
 /// Another process may take a free device between our asking for one and binding it; each try asks anew.
 const BIND_TRIES: u32 = 64;
 
@@ -87,7 +84,7 @@ fn configure(device: &OwnedFd, file: libc::c_int, block_size: u32) -> Result<()>
     let mut config: LoopConfig = unsafe { std::mem::zeroed() };
     config.fd = file.cast_unsigned();
     config.block_size = block_size;
-    config.info.flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO;
+    config.info.flags = LO_FLAGS_AUTOCLEAR;
     // SAFETY: the request reads a `struct loop_config`, whose layout `LoopConfig` repeats, through a pointer that is
     // valid for the call; `device` is open.
     let result = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) };
