@@ -1,8 +1,10 @@
 //! Which process is meant: a pid with the moment of its start, since pids are used again.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::record::Run;
@@ -31,7 +33,8 @@ fn parse_start_ticks(stat: &[u8]) -> Option<u64> {
     fields.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
-/// A descriptor for the process of a recorded run, if that very process lives.
+/// A descriptor for the process of a recorded run, if that very process lives. One that is dead and that nobody has
+/// reaped yet does not.
 ///
 /// # Errors
 /// Those of pidfd_open(2) and of reading `/proc`, but not that the process is gone.
@@ -43,7 +46,18 @@ pub(crate) fn find(run: &Run, boot_id: &str) -> std::io::Result<Option<OwnedFd>>
         Err(errno) => return Err(errno.into()),
     };
     // Looked at after the descriptor was opened: if the start is the recorded one now, the descriptor is for it.
-    Ok((start_ticks(pid)? == Some(run.start_ticks)).then_some(pidfd))
+    let same = start_ticks(pid)? == Some(run.start_ticks);
+    Ok((same && !is_dead(&pidfd, Duration::ZERO)?).then_some(pidfd))
+}
+
+/// Whether a process is dead, or dies within `patience`.
+///
+/// # Errors
+/// Those of poll(2).
+pub(crate) fn is_dead(pidfd: &OwnedFd, patience: Duration) -> rustix::io::Result<bool> {
+    let timeout = Timespec::try_from(patience).map_err(|_| Errno::INVAL)?;
+    let mut wanted = [PollFd::new(pidfd, PollFlags::IN)];
+    Ok(retry_on_intr(|| poll(&mut wanted, Some(&timeout)))? > 0)
 }
 
 #[cfg(test)]
@@ -71,5 +85,22 @@ mod tests {
         assert!(find(&run, &boot_id).unwrap().is_some());
         assert!(find(&run, "another boot").unwrap().is_none());
         assert!(find(&Run { start_ticks: run.start_ticks + 1, ..run }, &boot_id).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_process_that_is_dead_and_not_reaped_is_not_found() {
+        let boot_id = boot_id().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        assert!(is_dead(&pidfd, Duration::from_secs(10)).unwrap());
+        let run = Run {
+            boot_id: boot_id.clone(),
+            pid: pid.as_raw_nonzero().get(),
+            start_ticks: start_ticks(pid).unwrap().expect("a zombie still has its numbers"),
+            id_range: IdRanges::new(IdSpace::default()).take().unwrap(),
+        };
+        assert!(find(&run, &boot_id).unwrap().is_none());
+        child.wait().unwrap();
     }
 }

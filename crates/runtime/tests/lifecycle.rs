@@ -1,24 +1,180 @@
-//! temp
+//! From create to delete against the running kernel: what stays, what goes, and what a repeated verb does.
+
 mod support;
+
+use std::time::Duration;
+
+use lazaret_core::Error;
 use lazaret_core::ports::Runtime as _;
-use support::Host;
+use support::{Host, PATIENCE, eventually};
+
 #[tokio::test]
-async fn spike() {
+async fn a_sandbox_is_made_answers_and_goes_without_a_trace() {
     let host = Host::new();
     let spec = host.running().await;
-    println!("{}", host.shell(spec.id, "id; cat /proc/self/mountinfo; ls -la / /dev /proc/1/ /proc/1/fd /proc/1/exe; cat /proc/1/environ; cat /proc/self/status | grep -E 'Cap|NoNew|Seccomp'; hostname; cat /etc/hosts; ls -R /sys | head -20; ls /proc/self/fd -la; echo x > /usr/foo; echo y > /foo; ls -la /usr/foo; df; cat /proc/self/cgroup; ip a; cat /proc/kcore | wc -c; cat /proc/net/unix; ulimit -a; python3 -c 'print(6*7)'; nproc; free -m; ps aux").await);
-    for _ in 0..20 {
-        let t = std::time::Instant::now();
-        let s = host.spec();
-        host.runtime().create(&s).await.unwrap();
-        let c = t.elapsed();
-        host.runtime().start(&s).await.unwrap();
-        let d = t.elapsed();
-        host.shell(s.id, "ping").await;
-        let e = t.elapsed();
-        host.runtime().delete(s.id).await.unwrap();
-        println!("create {:?} start {:?} ping {:?} delete {:?}", c, d - c, e - d, t.elapsed() - e);
-    }
-    println!("{:?}", host.runtime().usage(spec.id).await);
+    host.ping(spec.id).await;
+    assert!(!host.traces().is_empty(), "the search for traces finds a living sandbox");
     host.runtime().delete(spec.id).await.unwrap();
+    assert_eq!(host.traces(), Vec::<String>::new());
+    assert!(matches!(host.runtime().connect(spec.id).await.map(drop), Err(Error::Refused { .. })));
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn stop_and_start_keep_the_disk_and_nothing_else() {
+    let host = Host::new();
+    let spec = host.running().await;
+    host.shell(
+        spec.id,
+        "echo kept > /root/file; echo gone > /dev/shm/file; echo mine > /etc/hostname; rm /etc/passwd",
+    )
+    .await;
+
+    host.runtime().stop(spec.id, Duration::ZERO).await.unwrap();
+    let traces = host.traces();
+    assert_eq!(traces.len(), 1, "a stopped sandbox is its directory: {traces:?}");
+
+    host.runtime().start(&spec).await.unwrap();
+    let seen = host
+        .shell(spec.id, "cat /root/file /etc/hostname; ls /dev/shm; test -e /etc/passwd || echo removed")
+        .await;
+    assert_eq!(seen, "kept\nmine\nremoved\n");
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn verbs_can_be_repeated() {
+    let host = Host::new();
+    let spec = host.spec();
+    for _ in 0..2 {
+        host.runtime().create(&spec).await.unwrap();
+    }
+    let first = host.runtime().start(&spec).await.unwrap();
+    assert_eq!(host.runtime().start(&spec).await.unwrap(), first);
+    host.runtime().create(&spec).await.unwrap();
+    host.ping(spec.id).await;
+    for _ in 0..2 {
+        host.runtime().pause(spec.id).await.unwrap();
+    }
+    for _ in 0..2 {
+        host.runtime().resume(spec.id).await.unwrap();
+    }
+    host.ping(spec.id).await;
+    for _ in 0..2 {
+        host.runtime().stop(spec.id, Duration::ZERO).await.unwrap();
+    }
+    for _ in 0..2 {
+        host.runtime().delete(spec.id).await.unwrap();
+    }
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named_and_nothing_is_made_for_it() {
+    let host = Host::new();
+    let spec = host.spec();
+    let runtime = host.runtime();
+    assert!(matches!(runtime.start(&spec).await, Err(Error::NotFound { .. })));
+    assert!(matches!(runtime.pause(spec.id).await, Err(Error::Refused { .. })));
+    assert!(matches!(runtime.connect(spec.id).await.map(drop), Err(Error::Refused { .. })));
+    assert!(matches!(runtime.usage(spec.id).await, Err(Error::NotFound { .. })));
+    runtime.stop(spec.id, Duration::ZERO).await.unwrap();
+    runtime.wait(spec.id).await.unwrap();
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn two_deletes_at_once_both_succeed_while_a_start_runs() {
+    let host = Host::new();
+    for _ in 0..5 {
+        let spec = host.spec();
+        host.runtime().create(&spec).await.unwrap();
+        let runtime = host.runtime();
+        let (_, one, other) =
+            tokio::join!(runtime.start(&spec), runtime.delete(spec.id), runtime.delete(spec.id));
+        one.unwrap();
+        other.unwrap();
+        assert_eq!(host.traces(), Vec::<String>::new());
+    }
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn a_paused_sandbox_stands_still_and_goes_on_where_it_was() {
+    let host = Host::new();
+    let spec = host.running().await;
+    host.shell(spec.id, "(while :; do echo x >> /tmp/count; done) > /dev/null 2>&1 &").await;
+    let disk = || host.runtime().usage(spec.id);
+    eventually("the counter counts", async || disk().await.unwrap().cpu_micros > 100_000).await;
+
+    host.runtime().pause(spec.id).await.unwrap();
+    let before = disk().await.unwrap().cpu_micros;
+    tokio::task::yield_now().await;
+    assert_eq!(disk().await.unwrap().cpu_micros, before);
+
+    host.runtime().resume(spec.id).await.unwrap();
+    eventually("it counts again", async || disk().await.unwrap().cpu_micros > before + 50_000).await;
+    host.runtime().pause(spec.id).await.unwrap();
+    host.runtime().delete(spec.id).await.unwrap();
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn a_graceful_stop_lets_programs_tidy_up_and_ends_those_that_will_not() {
+    let host = Host::new();
+    let spec = host.running().await;
+    let tidy =
+        "trap 'echo tidied > /root/tidy; exit' TERM; echo ready > /root/ready; while :; do sleep 100; done";
+    host.shell(spec.id, &format!("sh -c \"{tidy}\" > /dev/null 2>&1 & until [ -e /root/ready ]; do :; done"))
+        .await;
+    host.runtime().stop(spec.id, PATIENCE).await.unwrap();
+
+    host.runtime().start(&spec).await.unwrap();
+    assert_eq!(host.shell(spec.id, "cat /root/tidy").await, "tidied\n");
+    host.shell(spec.id, "sh -c \"trap '' TERM; echo > /root/deaf; while :; do :; done\" > /dev/null 2>&1 &")
+        .await;
+    eventually("the deaf one runs", async || host.shell(spec.id, "ls /root/deaf").await == "/root/deaf\n")
+        .await;
+    host.runtime().stop(spec.id, Duration::from_millis(50)).await.unwrap();
+    assert_eq!(host.traces().len(), 1);
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn the_death_of_a_guest_is_noticed_and_cleared_away() {
+    let host = Host::new();
+    let spec = host.spec();
+    host.runtime().create(&spec).await.unwrap();
+    let instance = host.runtime().start(&spec).await.unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(instance.pid).unwrap()).unwrap();
+
+    let death = host.runtime().wait(spec.id);
+    tokio::pin!(death);
+    assert!(futures_util::poll!(&mut death).is_pending(), "the guest lives");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    tokio::time::timeout(PATIENCE, death).await.unwrap().unwrap();
+    assert_eq!(host.traces().len(), 1, "only its directory is left: {:?}", host.traces());
+    assert!(matches!(host.runtime().connect(spec.id).await.map(drop), Err(Error::Refused { .. })));
+
+    host.runtime().start(&spec).await.unwrap();
+    host.ping(spec.id).await;
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn usage_tells_memory_time_processes_and_disk() {
+    let host = Host::new();
+    let spec = host.running().await;
+    let before = host.runtime().usage(spec.id).await.unwrap();
+    assert!(before.memory_bytes > 0 && before.pids >= 1);
+    host.shell(spec.id, "head -c 20000000 /dev/urandom > /root/file; sync").await;
+    let after = host.runtime().usage(spec.id).await.unwrap();
+    assert!(after.disk_bytes >= before.disk_bytes + 20_000_000, "{before:?} {after:?}");
+    assert!(after.memory_peak_bytes >= after.memory_bytes && after.cpu_micros > before.cpu_micros);
+
+    host.runtime().stop(spec.id, Duration::ZERO).await.unwrap();
+    let stopped = host.runtime().usage(spec.id).await.unwrap();
+    assert_eq!((stopped.memory_bytes, stopped.pids), (0, 0));
+    assert!(stopped.disk_bytes >= 20_000_000);
+    host.finish().await;
 }

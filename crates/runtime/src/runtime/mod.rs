@@ -29,8 +29,8 @@ use crate::connect::connect;
 use crate::error::Error;
 use crate::id_range::{IdRanges, IdSpace};
 use crate::layout::DataDir;
-use crate::spawner::{Program, StartTimes};
 use crate::spawner::wire::{Answer, Request, Settings};
+use crate::spawner::{Program, StartTimes};
 use entry::Entries;
 
 /// What a namespaces runtime is told once.

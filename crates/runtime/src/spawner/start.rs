@@ -14,9 +14,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, chmod, open, unlink};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 
@@ -30,7 +29,7 @@ use crate::disk::open_disk;
 use crate::error::{At, SetupError, Step};
 use crate::filesystem::copy_of;
 use crate::layout::{DISK, LOWERS_MAX, SOCKET, in_spawner};
-use crate::process::start_ticks;
+use crate::process::{self, start_ticks};
 use crate::record::{Record, Run};
 use crate::stopwatch::Stopwatch;
 use crate::sys;
@@ -248,7 +247,7 @@ fn await_guest(child: &mut Child) -> Result<(), SetupError> {
         "the guest",
     )? {
         Some((error, _)) => Err(error),
-        None if is_dead(&child.pidfd, Duration::ZERO)? => Err(Errno::SRCH).at(
+        None if dead(&child.pidfd, Duration::ZERO)? => Err(Errno::SRCH).at(
             Step::Execute,
             "find",
             "the child alive: it was killed, perhaps for want of memory",
@@ -263,16 +262,12 @@ fn end_process(pidfd: &OwnedFd) -> Result<(), SetupError> {
         Err(Errno::SRCH) => return Ok(()),
         Err(errno) => return Err(errno).at(Step::Removal, "kill", "the child"),
     }
-    if is_dead(pidfd, DEATH_PATIENCE)? {
+    if dead(pidfd, DEATH_PATIENCE)? {
         return Ok(());
     }
     Err(Errno::TIMEDOUT).at(Step::Removal, "wait for", "the killed child")
 }
 
-fn is_dead(pidfd: &OwnedFd, patience: Duration) -> Result<bool, SetupError> {
-    let timeout =
-        Timespec::try_from(patience).map_err(|_| Errno::INVAL).at(Step::Clone, "poll", "the pidfd")?;
-    let mut wanted = [PollFd::new(pidfd, PollFlags::IN)];
-    let ready = retry_on_intr(|| poll(&mut wanted, Some(&timeout))).at(Step::Clone, "poll", "the pidfd")?;
-    Ok(ready > 0)
+fn dead(pidfd: &OwnedFd, patience: Duration) -> Result<bool, SetupError> {
+    process::is_dead(pidfd, patience).at(Step::Clone, "poll", "the pidfd")
 }

@@ -1,70 +1,121 @@
-//! A host of our own for one test: data directory, runtime, and the means to look for what is left behind.
+//! A host of our own for one test: data directory, cgroup, id range, runtime; and a look at what was left behind.
 
-use std::collections::BTreeSet;
+#![allow(dead_code, reason = "every test binary uses another part of this")]
+
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lazaret_core::ports::{Lower, Rootfs, Runtime as _, RuntimeSpec};
 use lazaret_core::{EgressPolicy, Resources, SandboxId};
+use lazaret_runtime::cgroup::{Cgroups, Layout, Settings};
 use lazaret_runtime::spawner::Program;
 use lazaret_runtime::{IdSpace, NamespacesRuntime, RuntimeConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Every test's patience with anything.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Id ranges that one test may use at the same time.
+const RANGES: u32 = 64;
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
-pub struct Host {
-    pub directory: tempfile::TempDir,
-    pub cgroup_name: String,
-    pub runtime: Option<NamespacesRuntime>,
+pub(crate) struct Host {
+    directory: tempfile::TempDir,
+    config: RuntimeConfig,
+    runtime: Option<NamespacesRuntime>,
+    made: Mutex<Vec<SandboxId>>,
 }
 
 impl Host {
-    pub fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let cgroup_name = format!("lazaret-test-{}-{number}", std::process::id());
-        make_skeleton(&directory.path().join("image"));
-        let mut host = Self { directory, cgroup_name, runtime: None };
+    pub(crate) fn new() -> Self {
+        let mut host = Self::not_launched();
         host.launch();
         host
     }
 
-    pub fn config(&self) -> RuntimeConfig {
-        // Tests run at the same time, in processes of their own; each takes another part of the ids.
-        let first = IdSpace::default().first + (std::process::id() % 60) * 64 * 65_536;
-        RuntimeConfig {
-            cgroup_name: self.cgroup_name.clone(),
-            id_space: IdSpace { first, ranges: 64 },
+    /// With everything but a runtime.
+    pub(crate) fn not_launched() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = directory.path().join("data");
+        make_image(&data_dir.join("image"));
+        let process = std::process::id();
+        let config = RuntimeConfig {
+            cgroup_name: format!("lazaret-test-{process}-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
+            // Tests run in processes of their own at the same time; each takes another part of the ids.
+            id_space: IdSpace {
+                first: IdSpace::default().first + (process % 60) * RANGES * 65_536,
+                ranges: RANGES,
+            },
             spawner: Program::At(PathBuf::from(env!("CARGO_BIN_EXE_lazaret-spawner"))),
-            ..RuntimeConfig::new(self.directory.path().join("data"))
-        }
+            ..RuntimeConfig::new(data_dir)
+        };
+        Self { directory, config, runtime: None, made: Mutex::default() }
     }
 
-    pub fn launch(&mut self) {
-        self.runtime = Some(NamespacesRuntime::launch(self.config()).unwrap());
+    pub(crate) fn config(&self) -> &RuntimeConfig {
+        &self.config
     }
 
-    pub fn runtime(&self) -> &NamespacesRuntime {
+    /// Leaves the test with so many ranges of ids.
+    pub(crate) fn limit_id_ranges(&mut self, ranges: u32) {
+        self.config.id_space.ranges = ranges;
+    }
+
+    /// Puts the data directory on a file system of its own, of this size, for as long as the answer lives.
+    pub(crate) fn data_on_a_small_disk(&mut self, size: &str) -> SmallDisk {
+        let path = self.directory.path().join("small");
+        std::fs::create_dir(&path).unwrap();
+        let size = std::ffi::CString::new(format!("size={size}")).unwrap();
+        rustix::mount::mount("small", &path, "tmpfs", rustix::mount::MountFlags::empty(), size.as_c_str())
+            .unwrap();
+        self.config.data_dir = path.join("data");
+        std::fs::create_dir(&self.config.data_dir).unwrap();
+        SmallDisk(path)
+    }
+
+    pub(crate) fn launch(&mut self) {
+        self.runtime = Some(NamespacesRuntime::launch(self.config.clone()).unwrap());
+    }
+
+    /// What a kill of the server does: the spawner sees the end of its channel, and nobody cleans up.
+    pub(crate) fn lose_server(&mut self) {
+        drop(self.runtime.take());
+    }
+
+    pub(crate) fn runtime(&self) -> &NamespacesRuntime {
         self.runtime.as_ref().unwrap()
     }
 
-    pub fn sandbox_directory(&self, id: SandboxId) -> PathBuf {
-        self.directory.path().join("data/sandboxes").join(id.to_string())
+    /// A directory that is gone with the test, outside of the data directory.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.directory.path()
     }
 
-    pub fn spec(&self) -> RuntimeSpec {
+    pub(crate) fn image(&self) -> PathBuf {
+        self.config.data_dir.join("image")
+    }
+
+    pub(crate) fn directory_of(&self, id: SandboxId) -> PathBuf {
+        self.config.data_dir.join("sandboxes").join(id.to_string())
+    }
+
+    pub(crate) fn spec(&self) -> RuntimeSpec {
         let mut bytes = [0; 16];
         bytes[..4].copy_from_slice(&std::process::id().to_be_bytes());
         bytes[12..].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        let id = SandboxId::from_bytes(bytes);
+        self.made.lock().unwrap().push(id);
         RuntimeSpec {
-            id: SandboxId::from_bytes(bytes),
+            id,
             rootfs: Rootfs {
                 lowers: vec![
-                    Lower { at: "/".into(), source: self.directory.path().join("data/image") },
+                    Lower { at: "/".into(), source: self.image() },
                     Lower { at: "/usr".into(), source: "/usr".into() },
                 ],
             },
@@ -74,38 +125,131 @@ impl Host {
         }
     }
 
-    pub async fn running(&self) -> RuntimeSpec {
-        let spec = self.spec();
+    pub(crate) async fn running(&self) -> RuntimeSpec {
+        self.start(self.spec()).await
+    }
+
+    pub(crate) async fn start(&self, spec: RuntimeSpec) -> RuntimeSpec {
         self.runtime().create(&spec).await.unwrap();
         self.runtime().start(&spec).await.unwrap();
         spec
     }
 
-    pub async fn ping(&self, id: SandboxId) {
+    pub(crate) async fn ping(&self, id: SandboxId) {
         assert_eq!(self.shell(id, "ping").await, "pong");
     }
 
     /// Runs a shell command inside and returns what it wrote, to either stream.
-    pub async fn shell(&self, id: SandboxId, command: &str) -> String {
+    pub(crate) async fn shell(&self, id: SandboxId, command: &str) -> String {
         let mut stream = self.runtime().connect(id).await.unwrap();
         stream.write_all(command.as_bytes()).await.unwrap();
         let mut output = Vec::new();
         tokio::time::timeout(PATIENCE, stream.read_to_end(&mut output)).await.unwrap().unwrap();
         String::from_utf8_lossy(&output).into_owned()
     }
+
+    /// Everything of ours that is on the host now, one line each.
+    pub(crate) fn traces(&self) -> Vec<String> {
+        let data_dir = self.config.data_dir.to_string_lossy().into_owned();
+        let mut traces = Vec::new();
+        for device in std::fs::read_dir("/sys/block").unwrap() {
+            let backing = device.unwrap().path().join("loop/backing_file");
+            if let Ok(file) = std::fs::read_to_string(&backing)
+                && file.starts_with(&data_dir)
+            {
+                traces.push(format!("loop device of {file}"));
+            }
+        }
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        traces.extend(
+            mounts.lines().filter(|line| line.contains(&data_dir)).map(|line| format!("mount {line}")),
+        );
+        let groups = self.cgroups().list().unwrap();
+        traces.extend(groups.into_iter().map(|name| format!("cgroup {name}")));
+        for process in std::fs::read_dir("/proc").unwrap().flatten() {
+            let map = std::fs::read_to_string(process.path().join("uid_map")).unwrap_or_default();
+            let first = map.split_whitespace().nth(1).and_then(|first| first.parse::<u32>().ok());
+            let ours = self.config.id_space.first..self.config.id_space.first + RANGES * 65_536;
+            // One that is dead and has lost its parent is for the host's init to reap, which is not ours to test.
+            let status = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+            let orphaned_zombie = status.contains(") Z 1 ");
+            if first.is_some_and(|first| ours.contains(&first)) && !orphaned_zombie {
+                traces.push(format!("process {}", process.path().display()));
+            }
+        }
+        if let Ok(directories) = std::fs::read_dir(self.config.data_dir.join("sandboxes")) {
+            traces.extend(directories.flatten().map(|entry| format!("directory {}", entry.path().display())));
+        }
+        traces
+    }
+
+    fn cgroups(&self) -> Cgroups {
+        let settings = Settings { name: self.config.cgroup_name.clone(), ..Settings::default() };
+        Cgroups::open(&Layout::detect().unwrap(), &settings).unwrap()
+    }
+
+    /// Deletes every sandbox of the test and looks that nothing is left of any.
+    pub(crate) async fn finish(&self) {
+        let made = self.made.lock().unwrap().clone();
+        for id in made {
+            self.runtime().delete(id).await.unwrap();
+        }
+        assert_eq!(self.traces(), Vec::<String>::new(), "left behind");
+    }
 }
 
-fn make_skeleton(image: &Path) {
-    let image = image.parent().unwrap().join("data/image");
+/// A mounted file system.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        if let Err(error) = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH) {
+            eprintln!("cannot unmount {}: {error}", self.0.display());
+        }
+    }
+}
+
+/// A test that failed half-way leaves nothing behind either.
+impl Drop for Host {
+    fn drop(&mut self) {
+        drop(self.runtime.take());
+        let cgroups = self.cgroups();
+        for name in cgroups.list().unwrap_or_default() {
+            if let Ok(Some(group)) = cgroups.find(&name) {
+                let ended = group.kill().and_then(|()| group.remove(PATIENCE));
+                if let Err(error) = ended {
+                    eprintln!("cannot clean up: {error}");
+                }
+            }
+        }
+        if let Err(error) = cgroups.dismantle() {
+            eprintln!("cannot clean up: {error}");
+        }
+    }
+}
+
+/// Looks at `condition` until it holds.
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let mut look = tokio::time::interval(LOOK);
+    let held = async {
+        loop {
+            look.tick().await;
+            if condition().await {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, held).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"));
+}
+
+/// The tree of a small image; its programs come from the host's `/usr`.
+fn make_image(image: &Path) {
     for directory in ["etc", "proc", "sys", "dev", "tmp", "usr", "var/tmp", "root"] {
         std::fs::create_dir_all(image.join(directory)).unwrap();
     }
     for link in ["bin", "sbin", "lib", "lib64"] {
         std::os::unix::fs::symlink(format!("usr/{link}"), image.join(link)).unwrap();
     }
-    std::fs::write(
-        image.join("etc/passwd"),
-        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
-    )
-    .unwrap();
+    let users = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n";
+    std::fs::write(image.join("etc/passwd"), users).unwrap();
 }
