@@ -103,7 +103,7 @@ async fn two_deletes_at_once_both_succeed_while_a_start_runs() {
 async fn a_paused_sandbox_stands_still_and_goes_on_where_it_was() {
     let host = Host::new();
     let spec = host.running().await;
-    host.shell(spec.id, "(while :; do echo x >> /tmp/count; done) > /dev/null 2>&1 &").await;
+    host.background(spec.id, "while :; do echo x > /tmp/count; done").await;
     let disk = || host.runtime().usage(spec.id);
     eventually("the counter counts", async || disk().await.unwrap().cpu_micros > 100_000).await;
 
@@ -123,18 +123,16 @@ async fn a_paused_sandbox_stands_still_and_goes_on_where_it_was() {
 async fn a_graceful_stop_lets_programs_tidy_up_and_ends_those_that_will_not() {
     let host = Host::new();
     let spec = host.running().await;
-    let tidy =
-        "trap 'echo tidied > /root/tidy; exit' TERM; echo ready > /root/ready; while :; do sleep 100; done";
-    host.shell(spec.id, &format!("sh -c \"{tidy}\" > /dev/null 2>&1 & until [ -e /root/ready ]; do :; done"))
-        .await;
+    let tidy = "trap 'echo tidied > /root/tidy; exit' TERM; echo > /root/ready; while :; do sleep 100; done";
+    host.background(spec.id, tidy).await;
+    host.shell(spec.id, "until [ -e /root/ready ]; do :; done").await;
     host.runtime().stop(spec.id, PATIENCE).await.unwrap();
 
     host.runtime().start(&spec).await.unwrap();
     assert_eq!(host.shell(spec.id, "cat /root/tidy").await, "tidied\n");
-    host.shell(spec.id, "sh -c \"trap '' TERM; echo > /root/deaf; while :; do :; done\" > /dev/null 2>&1 &")
-        .await;
-    eventually("the deaf one runs", async || host.shell(spec.id, "ls /root/deaf").await == "/root/deaf\n")
-        .await;
+    let deaf = "trap '' TERM; echo > /root/deaf; while :; do :; done";
+    host.background(spec.id, deaf).await;
+    host.shell(spec.id, "until [ -e /root/deaf ]; do :; done").await;
     host.runtime().stop(spec.id, Duration::from_millis(50)).await.unwrap();
     assert_eq!(host.traces().len(), 1);
     host.finish().await;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test binary uses another part of this")]
 
+mod asking;
+
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +14,6 @@ use lazaret_core::{EgressPolicy, Resources, SandboxId};
 use lazaret_runtime::cgroup::{Cgroups, Layout, Settings};
 use lazaret_runtime::spawner::Program;
 use lazaret_runtime::{IdSpace, NamespacesRuntime, RuntimeConfig};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Every test's patience with anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -133,19 +134,6 @@ impl Host {
         self.runtime().create(&spec).await.unwrap();
         self.runtime().start(&spec).await.unwrap();
         spec
-    }
-
-    pub(crate) async fn ping(&self, id: SandboxId) {
-        assert_eq!(self.shell(id, "ping").await, "pong");
-    }
-
-    /// Runs a shell command inside and returns what it wrote, to either stream.
-    pub(crate) async fn shell(&self, id: SandboxId, command: &str) -> String {
-        let mut stream = self.runtime().connect(id).await.unwrap();
-        stream.write_all(command.as_bytes()).await.unwrap();
-        let mut output = Vec::new();
-        tokio::time::timeout(PATIENCE, stream.read_to_end(&mut output)).await.unwrap().unwrap();
-        String::from_utf8_lossy(&output).into_owned()
     }
 
     /// Everything of ours that is on the host now, one line each.
