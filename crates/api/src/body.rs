@@ -6,26 +6,20 @@ use axum::body::{Body as HttpBody, BodyDataStream};
 use axum::extract::{FromRequest, Request};
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
-use lazaret_core::{Body, Error, body_from_bytes};
+use lazaret_core::{Body, Error};
 
 use crate::failure::Failure;
 use crate::settings::App;
 
 /// The request's body as the core takes it. It ends in an error if the client goes away or falls silent, so that the
 /// core keeps nothing of it.
-pub(crate) struct Upload {
-    /// The bytes.
-    pub(crate) body: Body,
-    /// How many the client says that there are.
-    pub(crate) length: Option<u64>,
-}
+pub(crate) struct Upload(pub(crate) Body);
 
 impl FromRequest<App> for Upload {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
-        let length = axum::body::HttpBody::size_hint(request.body()).exact();
-        Ok(Self { body: into_core(request.into_body(), app.settings.body_idle_timeout), length })
+        Ok(Self(into_core(request.into_body(), app.settings.body_idle_timeout)))
     }
 }
 
@@ -54,11 +48,6 @@ pub(crate) fn from_core(body: Body) -> HttpBody {
     }))
 }
 
-/// The body, or an empty one as one chunk of nothing: what the core is given for a request without a body.
-pub(crate) fn empty() -> Body {
-    body_from_bytes(bytes::Bytes::new())
-}
-
 /// A whole request body of at most `max_bytes`, or why not.
 pub(crate) async fn collect(
     body: HttpBody,
@@ -80,4 +69,15 @@ pub(crate) async fn collect(
             reason: "it ended before it was complete".to_owned(),
         }),
     }
+}
+
+/// The same body, which ends in [`Error::LimitReached`] once more than `max_bytes` have come.
+pub(crate) fn limited(body: Body, max_bytes: u64, limit: lazaret_core::Limit) -> Body {
+    let mut left = max_bytes;
+    body.map(move |chunk| {
+        let chunk = chunk?;
+        left = left.checked_sub(chunk.len() as u64).ok_or(Error::LimitReached(limit))?;
+        Ok(chunk)
+    })
+    .boxed()
 }

@@ -70,6 +70,9 @@ impl Wanted {
         }
     }
 
+    /// Nothing but the headers: what HEAD asks for, and what tells the size of a file whose range is still to be read.
+    pub(crate) const NOTHING: ReadRange = ReadRange { offset: 0, length: Some(0) };
+
     /// The same for the core.
     pub(crate) fn range(self) -> ReadRange {
         match self {

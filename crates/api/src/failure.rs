@@ -32,8 +32,6 @@ pub(crate) enum Part {
     Query,
     /// A header.
     Header,
-    /// The path.
-    Path,
 }
 
 impl std::fmt::Display for Part {
@@ -42,7 +40,6 @@ impl std::fmt::Display for Part {
             Self::Body => "body",
             Self::Query => "query string",
             Self::Header => "header",
-            Self::Path => "path",
         })
     }
 }

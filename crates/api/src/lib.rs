@@ -39,6 +39,7 @@ mod settings;
 use axum::Router;
 use lazaret_core::services::Services;
 
+pub use native::open_api;
 pub use routing::{Access, Answer, Route};
 pub use settings::{ApiSettings, MetricsHook, OpenAiSettings, ReadyHook};
 

@@ -6,6 +6,9 @@ use serde_path_to_error::Path;
 
 use crate::failure::{FieldProblem, Part, Rejection};
 
+/// What `serde_html_form` says of a key that came twice and is no list.
+const REPEATED: &str = "unsupported value";
+
 /// The refusal for an error of serde at `path`.
 ///
 /// Serde tells the kind of an error only through the fixed sentences of `serde::de::Error`'s provided methods, so these
@@ -35,6 +38,8 @@ pub(super) fn rejection(part: Part, path: &Path, error: &impl Display) -> Reject
         text.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected "))
     {
         (at, FieldProblem::WrongType { expected: expected.to_owned(), got: got.to_owned() })
+    } else if part == Part::Query && text == REPEATED {
+        (at, FieldProblem::Duplicate)
     } else {
         (at, FieldProblem::Other(text.to_owned()))
     };

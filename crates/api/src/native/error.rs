@@ -1,5 +1,7 @@
 //! Failures in the native dialect's words: one status, one code, one sentence, the field at fault, and a hint.
 
+use std::borrow::Cow;
+
 use axum::http::header::{CONTENT_RANGE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -9,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::context::RequestContext;
 use crate::failure::{Failure, FieldProblem, Rejection};
+use crate::ids;
 use crate::routing::Dialect;
 
 /// The native dialect.
@@ -76,7 +79,7 @@ fn answer(failure: &Failure) -> (StatusCode, Problem) {
     };
     let problem = Problem {
         code,
-        message: failure.to_string(),
+        message: message(failure),
         field: field(failure),
         hint: hint(failure),
         problem: match failure {
@@ -148,11 +151,41 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
 
 fn field(failure: &Failure) -> Option<String> {
     match failure {
-        Failure::Core(Error::Invalid { field, .. }) => Some((*field).to_owned()),
+        Failure::Core(Error::Invalid { field, .. }) => Some(wire_name(field).to_owned()),
         Failure::Core(Error::NotFound { kind: Kind::Cursor, .. }) => Some("after".to_owned()),
         Failure::Rejected(Rejection::Field { field, .. }) => Some(field.clone()),
         _ => None,
     }
+}
+
+/// The failure's sentence, with fields and ids as this dialect writes them.
+fn message(failure: &Failure) -> String {
+    match failure {
+        Failure::Core(Error::Invalid { field, reason }) => format!("{}: {reason}", wire_name(field)),
+        Failure::Core(Error::NotFound { kind, id }) => format!("{kind} {} not found", wire_id(id)),
+        Failure::Core(Error::InUse { kind, id, by }) => format!("{kind} {} is in use by {by}", wire_id(id)),
+        other => other.to_string(),
+    }
+}
+
+/// Where a field of the core stands in this dialect's bodies.
+fn wire_name(field: &str) -> &str {
+    match field {
+        "memory_bytes" => "resources.memory_bytes",
+        "cpu_millis" => "resources.cpu_millis",
+        "pids" => "resources.pids",
+        "disk_bytes" => "resources.disk_bytes",
+        "idle_timeout" => "lease.idle_timeout_s",
+        "delete_stopped_after" => "lease.delete_stopped_after_s",
+        "life" => "lease.life_s",
+        same => same,
+    }
+}
+
+/// The core writes ids as 32 bare digits; a client knows them as UUIDs.
+fn wire_id(id: &str) -> Cow<'_, str> {
+    let bytes = (id.len() == 32).then(|| ids::parse_uuid(id)).flatten();
+    bytes.map_or(Cow::Borrowed(id), |bytes| Cow::Owned(ids::uuid(&bytes)))
 }
 
 fn hint(failure: &Failure) -> Option<&'static str> {

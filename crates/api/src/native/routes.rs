@@ -3,17 +3,54 @@
 use axum::http::Method;
 
 use super::error::Native;
-use super::operations;
+use super::{accounts, events, execs, files, images, operations, sandboxes, server};
 use crate::routing::Routes;
-
-/// Where the dialect is mounted.
-pub(crate) const BASE: &str = "/lazaret/v1";
 
 /// The routes.
 pub(crate) fn routes() -> Routes<Native> {
+    const GET: Method = Method::GET;
+    const POST: Method = Method::POST;
+    const PUT: Method = Method::PUT;
+    const HEAD: Method = Method::HEAD;
+    const DELETE: Method = Method::DELETE;
     Routes::<Native>::under([""])
-        .owns(BASE)
-        .open(Method::GET, "/healthz", operations::health)
-        .open(Method::GET, "/readyz", operations::readiness)
-        .open(Method::GET, "/metrics", operations::metrics)
+        .owns("/lazaret/v1")
+        .open(GET, "/healthz", operations::health)
+        .open(GET, "/readyz", operations::readiness)
+        .open(GET, "/metrics", operations::metrics)
+        .on(GET, "/lazaret/v1/server", server::show)
+        .open(GET, "/lazaret/v1/openapi.json", server::contract)
+        .on(POST, "/lazaret/v1/sandboxes", sandboxes::create)
+        .on(GET, "/lazaret/v1/sandboxes", sandboxes::list)
+        .on(GET, "/lazaret/v1/sandboxes/{id}", sandboxes::show)
+        .on(DELETE, "/lazaret/v1/sandboxes/{id}", sandboxes::delete)
+        .on(POST, "/lazaret/v1/sandboxes/{id}/start", sandboxes::start)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/stop", sandboxes::stop)
+        .on(POST, "/lazaret/v1/sandboxes/{id}/pause", sandboxes::pause)
+        .on(POST, "/lazaret/v1/sandboxes/{id}/resume", sandboxes::resume)
+        .on(GET, "/lazaret/v1/sandboxes/{id}/stats", sandboxes::stats)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/exec", execs::exec)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/exec/ws", execs::socket)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/run", execs::run)
+        .on(GET, "/lazaret/v1/sandboxes/{id}/execs", execs::list)
+        .on(DELETE, "/lazaret/v1/sandboxes/{id}/execs/{exec}", execs::delete)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/execs/{exec}/output", execs::output)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/files", files::read)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/files/", files::read)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/files/{*path}", files::read)
+        .stream(HEAD, "/lazaret/v1/sandboxes/{id}/files/{*path}", files::read)
+        .stream(PUT, "/lazaret/v1/sandboxes/{id}/files/{*path}", files::write)
+        .on(DELETE, "/lazaret/v1/sandboxes/{id}/files/{*path}", files::remove)
+        .on(POST, "/lazaret/v1/sandboxes/{id}/files/{*path}", files::change)
+        .on(GET, "/lazaret/v1/images", images::list)
+        .stream(POST, "/lazaret/v1/images/import", images::import)
+        .stream(POST, "/lazaret/v1/images/pull", images::pull)
+        .on(DELETE, "/lazaret/v1/images/{*name}", images::delete)
+        .stream(GET, "/lazaret/v1/events", events::list)
+        .on(POST, "/lazaret/v1/accounts", accounts::create)
+        .on(GET, "/lazaret/v1/accounts", accounts::list)
+        .on(DELETE, "/lazaret/v1/accounts/{id}", accounts::delete)
+        .on(POST, "/lazaret/v1/accounts/{id}/keys", accounts::create_key)
+        .on(GET, "/lazaret/v1/accounts/{id}/keys", accounts::list_keys)
+        .on(DELETE, "/lazaret/v1/accounts/{id}/keys/{key}", accounts::delete_key)
 }

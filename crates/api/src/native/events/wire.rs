@@ -1,0 +1,56 @@
+//! Events as JSON.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::native::sandboxes::wire::Reason;
+
+/// Some events.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EventList {
+    /// Oldest first.
+    pub(crate) events: Vec<Event>,
+}
+
+/// Something that happened.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Event {
+    /// Position in the log; strictly rising.
+    pub(crate) sequence: u64,
+    /// RFC 3339.
+    pub(crate) at: String,
+    /// UUID of the sandbox concerned, if one is.
+    pub(crate) sandbox_id: Option<String>,
+    /// What happened.
+    #[serde(flatten)]
+    pub(crate) kind: EventKind,
+}
+
+/// The closed set of things that happen.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum EventKind {
+    /// A sandbox entered a state.
+    StateChanged {
+        /// The state entered.
+        state: &'static str,
+        /// Why, if there is more to say.
+        reason: Option<Reason>,
+    },
+    /// A request was refused.
+    AccessDenied {
+        /// What was tried.
+        what: String,
+    },
+}
+
+/// Which events.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventQuery {
+    /// Those behind this sequence. If it is absent, a list begins with the oldest, and a stream with the next.
+    pub(crate) after: Option<u64>,
+    /// How many at most, in a list: 1 to 1000, 100 if it is absent.
+    pub(crate) limit: Option<u32>,
+}

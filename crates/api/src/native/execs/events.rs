@@ -1,0 +1,85 @@
+//! An exec as server-sent events.
+//!
+//! ```text
+//!   event: started    event: stdout | stderr            event: exited | error
+//!   data: {"pid":7}   data: {"data_base64":"..."}       data: {...}
+//!                     id: <offset behind these bytes>        (then the stream ends)
+//! ```
+//!
+//! A comment now and then keeps the connection open and finds out that the client has gone, which kills the process.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, future, stream};
+use lazaret_core::{Error, ExecEvent, ExecInput, ExecSession};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::wire;
+use crate::failure::Failure;
+use crate::native::error::problem;
+
+/// Between two comments on a silent stream: below the shortest common proxy timeout, 30 s.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The answer that follows `session` to its end, feeding it `stdin`, counting output from `offset` on.
+pub(super) fn respond(session: ExecSession, stdin: Bytes, offset: u64) -> Response {
+    let started = event("started", &wire::Started { pid: session.pid });
+    let ExecSession { input, events, guard, .. } = session;
+    let output = follow(events, offset).take_until(feed(input, stdin)).map(move |event| {
+        let _held = &guard;
+        event
+    });
+    let all = stream::once(future::ready(started)).chain(output).map(Ok::<_, Infallible>);
+    Sse::new(all).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+/// Sends `stdin`, and then keeps the input: a closed one would read as a client that hung up.
+async fn feed(input: mpsc::Sender<ExecInput>, stdin: Bytes) {
+    if !stdin.is_empty() {
+        // A process that ends without reading closes the channel; its exit tells the story.
+        let _ = input.send(ExecInput::Stdin(stdin)).await;
+        let _ = input.send(ExecInput::StdinEnd).await;
+    }
+    future::pending::<()>().await;
+}
+
+/// What the process says, until it has ended or its stream has.
+fn follow(
+    events: mpsc::Receiver<lazaret_core::Result<ExecEvent>>,
+    offset: u64,
+) -> impl Stream<Item = Event> + Send {
+    stream::unfold(Some((events, offset)), |state| async {
+        let (mut events, mut offset) = state?;
+        let mut chunk = |name: &str, bytes: Bytes| {
+            offset += bytes.len() as u64;
+            event(name, &wire::Chunk::from(bytes)).id(offset.to_string())
+        };
+        match events.recv().await {
+            Some(Ok(ExecEvent::Stdout(bytes))) => Some((chunk("stdout", bytes), Some((events, offset)))),
+            Some(Ok(ExecEvent::Stderr(bytes))) => Some((chunk("stderr", bytes), Some((events, offset)))),
+            Some(Ok(ExecEvent::Exited(output))) => Some((event("exited", &wire::Exited::from(output)), None)),
+            Some(Err(error)) => Some((failed(error), None)),
+            None => Some((failed(sandbox_ended()), None)),
+        }
+    })
+}
+
+/// What a session that ends without an exit means.
+pub(super) fn sandbox_ended() -> Error {
+    Error::Unavailable { retry_after: None, source: "the sandbox ended during the exec".into() }
+}
+
+fn failed(error: Error) -> Event {
+    event("error", &wire::Failed { error: problem(&Failure::from(error)) })
+}
+
+/// An event with JSON for data.
+pub(crate) fn event(name: &str, data: &impl Serialize) -> Event {
+    let text = serde_json::to_string(data).expect("wire types are JSON");
+    Event::default().event(name).data(text)
+}

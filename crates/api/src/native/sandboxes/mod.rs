@@ -1,0 +1,114 @@
+//! Making, finding, listing, changing and ending sandboxes.
+
+mod convert;
+pub(super) mod wire;
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use lazaret_core::{SandboxSpec, limits};
+
+use super::error::ErrorBody;
+use super::target::Target;
+use crate::auth::Authenticated;
+use crate::extract::{Json, OptionalJson, Query};
+use crate::failure::{Failure, Rejection};
+use crate::settings::App;
+
+/// Make a sandbox; it runs, with its files in place, when the answer comes.
+#[utoipa::path(post, path = "/lazaret/v1/sandboxes", operation_id = "create_sandbox", tag = "sandboxes",
+    request_body = wire::NewSandbox,
+    responses((status = 201, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
+pub(crate) async fn create(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    OptionalJson(new): OptionalJson<wire::NewSandbox>,
+) -> Result<(StatusCode, Json<wire::Sandbox>), Failure> {
+    let spec: SandboxSpec = new.into_spec(app.core.sandboxes.default_resources())?;
+    let sandbox = app.core.sandboxes.create(&caller, spec).await?;
+    Ok((StatusCode::CREATED, Json(sandbox.into())))
+}
+
+/// A page of the account's sandboxes.
+#[utoipa::path(get, path = "/lazaret/v1/sandboxes", operation_id = "list_sandboxes", tag = "sandboxes",
+    params(wire::ListQuery),
+    responses((status = 200, body = wire::SandboxPage), (status = "default", body = ErrorBody)))]
+pub(crate) async fn list(
+    State(app): State<App>,
+    Authenticated(caller): Authenticated,
+    Query(query): Query<wire::ListQuery>,
+) -> Result<Json<wire::SandboxPage>, Failure> {
+    let (filter, request) = query.into_request()?;
+    let page = app.core.sandboxes.list(&caller, &filter, request).await?;
+    let sandboxes = page.items.into_iter().map(wire::Sandbox::from).collect();
+    Ok(Json(wire::SandboxPage { sandboxes, has_more: page.has_more }))
+}
+
+/// A sandbox as it is now. Asking does not count as use.
+#[utoipa::path(get, path = "/lazaret/v1/sandboxes/{id}", operation_id = "get_sandbox", tag = "sandboxes",
+    params(("id" = String, Path, description = "Any form of the id, or the name")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
+pub(crate) async fn show(State(app): State<App>, target: Target) -> Result<Json<wire::Sandbox>, Failure> {
+    Ok(Json(app.core.sandboxes.get(&target.caller, target.id).await?.into()))
+}
+
+/// Kill every process and remove everything.
+#[utoipa::path(delete, path = "/lazaret/v1/sandboxes/{id}", operation_id = "delete_sandbox", tag = "sandboxes",
+    params(("id" = String, Path, description = "Any form of the id, or the name")),
+    responses((status = 204), (status = "default", body = ErrorBody)))]
+pub(crate) async fn delete(State(app): State<App>, target: Target) -> Result<StatusCode, Failure> {
+    app.core.sandboxes.delete(&target.caller, target.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Bring a stopped sandbox back with its disk.
+#[utoipa::path(post, path = "/lazaret/v1/sandboxes/{id}/start", operation_id = "start_sandbox", tag = "sandboxes",
+    params(("id" = String, Path, description = "Any form of the id, or the name")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
+pub(crate) async fn start(State(app): State<App>, target: Target) -> Result<Json<wire::Sandbox>, Failure> {
+    Ok(Json(app.core.sandboxes.start(&target.caller, target.id).await?.into()))
+}
+
+/// End the processes and keep the disk.
+#[utoipa::path(post, path = "/lazaret/v1/sandboxes/{id}/stop", operation_id = "stop_sandbox", tag = "sandboxes",
+    params(("id" = String, Path, description = "Any form of the id, or the name")),
+    request_body = wire::Stop,
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
+pub(crate) async fn stop(
+    State(app): State<App>,
+    target: Target,
+    OptionalJson(stop): OptionalJson<wire::Stop>,
+) -> Result<Json<wire::Sandbox>, Failure> {
+    let grace = stop.grace_ms.map(Duration::from_millis);
+    // The route has no time limit of its own, since a grace may be longer than any.
+    let longest =
+        app.settings.request_timeout + grace.unwrap_or(limits::STOP_GRACE).min(limits::STOP_GRACE_MAX);
+    let stopped = app.core.sandboxes.stop(&target.caller, target.id, grace);
+    let stopped = tokio::time::timeout(longest, stopped).await.map_err(|_| Rejection::TimedOut)?;
+    Ok(Json(stopped?.into()))
+}
+
+/// Freeze the processes, with their memory.
+#[utoipa::path(post, path = "/lazaret/v1/sandboxes/{id}/pause", operation_id = "pause_sandbox", tag = "sandboxes",
+    params(("id" = String, Path, description = "Any form of the id, or the name")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
+pub(crate) async fn pause(State(app): State<App>, target: Target) -> Result<Json<wire::Sandbox>, Failure> {
+    Ok(Json(app.core.sandboxes.pause(&target.caller, target.id).await?.into()))
+}
+
+/// Thaw the processes.
+#[utoipa::path(post, path = "/lazaret/v1/sandboxes/{id}/resume", operation_id = "resume_sandbox", tag = "sandboxes",
+    params(("id" = String, Path, description = "Any form of the id, or the name")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
+pub(crate) async fn resume(State(app): State<App>, target: Target) -> Result<Json<wire::Sandbox>, Failure> {
+    Ok(Json(app.core.sandboxes.resume(&target.caller, target.id).await?.into()))
+}
+
+/// What a sandbox uses now.
+#[utoipa::path(get, path = "/lazaret/v1/sandboxes/{id}/stats", operation_id = "get_sandbox_stats",
+    tag = "sandboxes", params(("id" = String, Path, description = "Any form of the id, or the name")),
+    responses((status = 200, body = wire::Stats), (status = "default", body = ErrorBody)))]
+pub(crate) async fn stats(State(app): State<App>, target: Target) -> Result<Json<wire::Stats>, Failure> {
+    Ok(Json(app.core.sandboxes.usage(&target.caller, target.id).await?.into()))
+}

@@ -1,0 +1,118 @@
+//! What this server is, and its contract.
+
+use std::sync::LazyLock;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+use super::error::ErrorBody;
+use super::{accounts, events, execs, files, images, sandboxes};
+use crate::auth::Authenticated;
+use crate::extract::Json;
+use crate::failure::Failure;
+use crate::settings::App;
+
+/// What this server is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServerDescription {
+    /// Its version.
+    version: String,
+    /// What makes its sandboxes.
+    runtime: RuntimeDescription,
+    /// Image of a sandbox whose maker names none.
+    default_image: String,
+}
+
+/// What makes the sandboxes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RuntimeDescription {
+    /// Its name, such as `namespaces`.
+    name: &'static str,
+    /// It can freeze and thaw.
+    pause: bool,
+    /// It keeps a disk across stop and start.
+    keeps_disk: bool,
+    /// It enforces network policies other than `disabled`.
+    egress: bool,
+}
+
+/// What this server is and can do.
+#[utoipa::path(get, path = "/lazaret/v1/server", operation_id = "get_server", tag = "server",
+    responses((status = 200, body = ServerDescription), (status = "default", body = ErrorBody)))]
+pub(crate) async fn show(
+    State(app): State<App>,
+    Authenticated(_caller): Authenticated,
+) -> Result<Json<ServerDescription>, Failure> {
+    let able = app.core.runtime_capabilities();
+    Ok(Json(ServerDescription {
+        version: app.settings.version.clone(),
+        runtime: RuntimeDescription {
+            name: able.name,
+            pause: able.pause,
+            keeps_disk: able.keeps_disk,
+            egress: able.egress,
+        },
+        default_image: app.core.images.default_name().to_owned(),
+    }))
+}
+
+/// This document.
+#[utoipa::path(get, path = "/lazaret/v1/openapi.json", operation_id = "get_openapi", tag = "server",
+    security(()), responses((status = 200, description = "This document", content_type = "application/json")))]
+pub(crate) async fn contract() -> Response {
+    static TEXT: LazyLock<String> = LazyLock::new(open_api);
+    ([(CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
+}
+
+/// The native dialect's contract as an OpenAPI document, in JSON. It is checked in as `openapi/native.json`.
+pub fn open_api() -> String {
+    let mut text = Contract::openapi().to_pretty_json().expect("the document is JSON");
+    text.push('\n');
+    text
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Lazaret native API",
+        description = "Sandboxed Linux containers: made, used and ended over HTTP. Unknown keys of bodies and query \
+            strings are refused. Times are RFC 3339 in UTC. Every answer carries x-request-id.",
+        version = "1"
+    ),
+    security(("key" = [])),
+    modifiers(&Key),
+    components(schemas(
+        execs::wire::Started, execs::wire::Chunk, execs::wire::Exited, execs::wire::Failed,
+        execs::wire::Control, execs::wire::Told, events::wire::Event, files::wire::Directory
+    )),
+    paths(
+        sandboxes::create, sandboxes::list, sandboxes::show, sandboxes::delete, sandboxes::start,
+        sandboxes::stop, sandboxes::pause, sandboxes::resume, sandboxes::stats,
+        execs::exec, execs::run, execs::list, execs::output, execs::delete, execs::socket,
+        files::read, files::write, files::remove, files::change,
+        images::list, images::import, images::pull, images::delete,
+        events::list,
+        accounts::create, accounts::list, accounts::delete, accounts::create_key, accounts::list_keys,
+        accounts::delete_key,
+        show, contract
+    )
+)]
+struct Contract;
+
+/// How a request shows its key.
+struct Key;
+
+impl Modify for Key {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("All that follows `Bearer ` is the key; it may have spaces"))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(scheme));
+    }
+}

@@ -1,0 +1,84 @@
+//! No route answers a stranger, and none tells one account of another's sandbox: the table of routes is walked, so a new
+//! route is covered when it is declared.
+
+use lazaret_api::{Access, Route};
+use serde_json::json;
+
+use crate::sandbox;
+use crate::support::Server;
+
+/// Routes that answer without a key. This list may only shrink.
+const OPEN: [&str; 4] = ["GET /healthz", "GET /readyz", "GET /metrics", "GET /lazaret/v1/openapi.json"];
+
+fn native() -> impl Iterator<Item = Route> {
+    lazaret_api::routes().into_iter().filter(|route| route.dialect == "native")
+}
+
+/// The route's path with its parameters filled in, the first with `id`.
+fn filled(route: &Route, id: &str) -> String {
+    let path = route.path.replacen("{id}", id, 1);
+    let other = "00000000-0000-8000-8000-000000000000";
+    path.replace("{exec}", other)
+        .replace("{key}", other)
+        .replace("{*path}", "etc/hostname")
+        .replace("{*name}", "host")
+}
+
+#[tokio::test]
+async fn every_route_refuses_a_missing_and_a_wrong_key() {
+    let server = Server::start().await;
+    let mut open = Vec::new();
+    for route in native() {
+        let path = filled(&route, "00000000-0000-8000-8000-000000000000");
+        if route.access == Access::Open {
+            open.push(format!("{} {}", route.method, route.path));
+            continue;
+        }
+        let call = || server.call(route.method.clone(), &path);
+        for (why, answer) in
+            [("none", call().no_key().send().await), ("wrong", call().key("no").send().await)]
+        {
+            assert_eq!(answer.status, 401, "{} {path} with key: {why}", route.method);
+            assert!(answer.header("x-request-id").starts_with("req_"), "{} {path}", route.method);
+            if route.method != "HEAD" {
+                assert_eq!(answer.json()["error"]["code"], "unauthenticated", "{path}");
+            }
+        }
+        let in_query = server.call(route.method.clone(), &format!("{path}?api-key=My%20API%20Key")).no_key();
+        assert_eq!(in_query.send().await.status, 401, "a key in the query string is not looked at");
+    }
+    assert_eq!(open, OPEN);
+}
+
+#[tokio::test]
+async fn another_accounts_sandbox_looks_like_a_missing_one_on_every_route() {
+    let server = Server::start().await;
+    let id = sandbox(&server).await;
+    let stranger = server.other_account("stranger").await;
+    let missing = "68a00000-0000-8000-8000-0000000000ff";
+    for route in native().filter(|route| route.path.contains("/sandboxes/{id}")) {
+        let call = |id: &str| {
+            let call = server.call(route.method.clone(), &filled(&route, id)).key(&stranger);
+            let call = match route.path.rsplit('/').next() {
+                Some("exec") => call.json(&json!({"command": ["true"]})),
+                Some("run") => call.json(&json!({"language": "python", "code": ""})),
+                Some("{*path}") if route.method == "POST" => call.json(&json!({"op": "mkdir"})),
+                _ => call,
+            };
+            if route.path.ends_with("/ws") {
+                // Without a connection that can be upgraded, that is what is refused: see exec_socket.rs.
+                return None;
+            }
+            Some(call)
+        };
+        let (Some(foreign), Some(absent)) = (call(&id), call(missing)) else { continue };
+        let (foreign, absent) = (foreign.send().await, absent.send().await);
+        assert_eq!(foreign.status, 404, "{} {}: {:?}", route.method, route.path, foreign.body);
+        assert_eq!(absent.status, 404, "{} {}", route.method, route.path);
+        if route.method != "HEAD" {
+            let same = |answer: &crate::support::Answer, id: &str| answer.native_error().replace(id, "ID");
+            assert_eq!(same(&foreign, &id), same(&absent, missing));
+        }
+    }
+    assert_eq!(server.get(&crate::at(&id, "")).send().await.status, 200, "its owner still has it");
+}
