@@ -36,18 +36,20 @@ pub(crate) struct Output {
     fd: Option<OwnedFd>,
     /// Bytes that the stream may have held when the program ended and that have not been read since.
     owed: usize,
+    /// The last reading found nothing.
+    is_quiet: bool,
 }
 
 impl Output {
     /// The reading end of a pipe.
     pub(crate) fn pipe(stream: Stream, fd: OwnedFd) -> rustix::io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { stream, fd: Some(fd), owed: usize::MAX })
+        Ok(Self { stream, fd: Some(fd), owed: usize::MAX, is_quiet: true })
     }
 
     /// The master of a terminal, which does not block.
     pub(crate) fn terminal(master: OwnedFd) -> Self {
-        Self { stream: Stream::Stdout, fd: Some(master), owed: usize::MAX }
+        Self { stream: Stream::Stdout, fd: Some(master), owed: usize::MAX, is_quiet: true }
     }
 
     /// Which it is.
@@ -79,10 +81,9 @@ impl Output {
         self.owed == 0
     }
 
-    /// Stops reading, whoever still writes. Whether that loses bytes.
+    /// Stops reading, whoever still writes. Whether somebody does, so that bytes are lost.
     pub(crate) fn close(&mut self) -> bool {
-        let waiting = self.fd.take().map(|fd| rustix::io::ioctl_fionread(&fd));
-        matches!(waiting, Some(Ok(1..)))
+        self.fd.take().is_some() && !self.is_quiet
     }
 
     /// Reads what is there into `buffer`, at most [`DATA_MAX`] bytes.
@@ -94,11 +95,13 @@ impl Output {
             Ok(0) => self.end(),
             Ok(bytes) => {
                 self.owed = self.owed.saturating_sub(bytes);
+                self.is_quiet = false;
                 Found::Bytes(bytes)
             }
             Err(Errno::INTR) => Found::Nothing,
             Err(Errno::AGAIN) => {
                 self.owed = 0;
+                self.is_quiet = true;
                 Found::Nothing
             }
             // EIO is how a terminal says that nobody has its other side open.

@@ -18,14 +18,25 @@ const LAST: i32 = 64;
 pub(crate) fn prepare() -> rustix::io::Result<()> {
     let kept = [libc::SIGKILL, libc::SIGSTOP, libc::SIGPIPE, libc::SIGSEGV, libc::SIGBUS];
     for signal in (1..=LAST).filter(|signal| !kept.contains(signal)) {
-        // SAFETY: `SIG_DFL` installs no handler, so there is no function that could be called wrongly. The two signals
-        // that the C library reserves answer EINVAL and stay as they are.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        set_default(signal)?;
     }
     let set = child_only();
     // SAFETY: `set` is initialised, and a null pointer for the old mask is allowed.
     let code = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut()) };
     if code == 0 { Ok(()) } else { Err(Errno::from_raw_os_error(code)) }
+}
+
+/// The default disposition, of any signal: libc's wrapper refuses the two that it reserves for itself.
+fn set_default(signal: i32) -> rustix::io::Result<()> {
+    // The kernel's `sigaction`: handler, flags, restorer and mask, of which zero is the default everywhere.
+    let action = [0_u64; 4];
+    let mask_bytes = size_of::<u64>();
+    // SAFETY: `action` is at least as long as the kernel's structure, and names no handler that could be called wrongly;
+    // a null pointer for the old disposition is allowed.
+    let code = unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), ptr::null_mut::<u64>(), mask_bytes)
+    };
+    if code == 0 { Ok(()) } else { Err(last_error()) }
 }
 
 /// Returns when at least one child may have changed its state. Spurious returns happen.
