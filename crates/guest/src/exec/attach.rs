@@ -44,11 +44,11 @@ fn follow(
     loop {
         // Silenced before looking, so that what changes after the look rings again.
         silence(bell.as_fd());
-        let mut told_all = true;
+        let mut is_caught_up = false;
         if connection.queued_bytes() == 0 {
             match tell_news(connection, task, &mut offset)? {
-                News::Some => told_all = false,
-                News::None => {}
+                News::Some => {}
+                News::None => is_caught_up = true,
                 News::Ended(exited) => return connection.send(&GuestMessage::Exited(exited)),
             }
         }
@@ -56,7 +56,7 @@ fn follow(
         if task.state().input.is_empty() {
             take_input(processes, connection, task)?;
         }
-        if told_all || connection.queued_bytes() > 0 {
+        if is_caught_up || connection.queued_bytes() > 0 {
             wait(connection, task, bell)?;
         }
     }

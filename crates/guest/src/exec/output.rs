@@ -36,20 +36,20 @@ pub(crate) struct Output {
     fd: Option<OwnedFd>,
     /// Bytes that the stream may have held when the program ended and that have not been read since.
     owed: usize,
-    /// The last reading found nothing.
-    is_quiet: bool,
+    /// Since then, more was read than was owed: somebody else writes.
+    has_late_writer: bool,
 }
 
 impl Output {
     /// The reading end of a pipe.
     pub(crate) fn pipe(stream: Stream, fd: OwnedFd) -> rustix::io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { stream, fd: Some(fd), owed: usize::MAX, is_quiet: true })
+        Ok(Self { stream, fd: Some(fd), owed: usize::MAX, has_late_writer: false })
     }
 
     /// The master of a terminal, which does not block.
     pub(crate) fn terminal(master: OwnedFd) -> Self {
-        Self { stream: Stream::Stdout, fd: Some(master), owed: usize::MAX, is_quiet: true }
+        Self { stream: Stream::Stdout, fd: Some(master), owed: usize::MAX, has_late_writer: false }
     }
 
     /// Which it is.
@@ -72,6 +72,7 @@ impl Output {
         if let Some(fd) = &self.fd {
             // A program may have made its pipe larger. A terminal is no pipe.
             self.owed = rustix::pipe::fcntl_getpipe_size(fd).unwrap_or(TERMINAL_CAPACITY);
+            self.has_late_writer = false;
         }
     }
 
@@ -81,9 +82,9 @@ impl Output {
         self.owed == 0
     }
 
-    /// Stops reading, whoever still writes. Whether somebody does, so that bytes are lost.
+    /// Stops reading, whoever still writes. Whether somebody may, so that bytes are lost.
     pub(crate) fn close(&mut self) -> bool {
-        self.fd.take().is_some() && !self.is_quiet
+        self.fd.take().is_some() && self.has_late_writer
     }
 
     /// Reads what is there into `buffer`, at most [`DATA_MAX`] bytes.
@@ -94,14 +95,13 @@ impl Output {
         match rustix::io::read(fd, buffer) {
             Ok(0) => self.end(),
             Ok(bytes) => {
+                self.has_late_writer |= bytes > self.owed;
                 self.owed = self.owed.saturating_sub(bytes);
-                self.is_quiet = false;
                 Found::Bytes(bytes)
             }
             Err(Errno::INTR) => Found::Nothing,
             Err(Errno::AGAIN) => {
                 self.owed = 0;
-                self.is_quiet = true;
                 Found::Nothing
             }
             // EIO is how a terminal says that nobody has its other side open.
