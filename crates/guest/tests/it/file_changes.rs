@@ -111,7 +111,7 @@ fn modes_change_even_of_files_that_nobody_may_open() {
     let sandbox = Sandbox::start();
     std::fs::set_permissions(sandbox.directory(), PermissionsExt::from_mode(0o755)).expect("permissions");
     std::fs::write(sandbox.path("file"), "").expect("a file");
-    std::fs::set_permissions(sandbox.path("file"), PermissionsExt::from_mode(0)).expect("permissions");
+    std::fs::set_permissions(sandbox.path("file"), PermissionsExt::from_mode(0o000)).expect("permissions");
     std::os::unix::fs::chown(sandbox.path("file"), Some(65_534), None).expect("an owner");
     let chmod = |name: &str, user: Option<&str>, mode| {
         let target = Target { user: user.map(Into::into), ..target(&sandbox, name) };
