@@ -270,7 +270,11 @@ fn innermost(error: &reqwest::Error) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    cause.to_string()
+    match cause.downcast_ref::<std::io::Error>() {
+        // The kind is words; the system's own message adds capitals and a number.
+        Some(error) if error.raw_os_error().is_some() => error.kind().to_string(),
+        _ => cause.to_string(),
+    }
 }
 
 fn bytes<'a>(path: &[&'a str]) -> Vec<&'a [u8]> {

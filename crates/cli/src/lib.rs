@@ -31,7 +31,7 @@ mod text;
 mod variables;
 mod wire;
 
-pub use commands::{ClientCommand, run};
+pub use commands::{ClientCommand, run, run_blocking};
 pub use environment::default_data_dir;
 pub use failure::{Failure, report};
 pub use globals::Globals;

@@ -24,7 +24,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::client::Client;
-use crate::failure::{FAILED, exec_code, report, say};
+use crate::failure::{FAILED, Failure, exec_code, report, say};
 use crate::globals::Globals;
 use crate::signals::{self, Outcome, until_signal};
 
@@ -79,11 +79,27 @@ pub enum OperatorCommand {
     Key(key::Key),
 }
 
+/// Does what `command` says, as the whole work of a program: failures are reported, and the code is what it ends with.
+///
+/// `tree` is the program's command line, for completions.
+pub fn run_blocking(command: ClientCommand, globals: &Globals, tree: fn() -> clap::Command) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = Failure::new("cannot set up the async runtime").source(error);
+            return ExitCode::from(report(&error.into()));
+        }
+    };
+    let code =
+        runtime.block_on(run(command, globals, tree)).unwrap_or_else(|error| ExitCode::from(report(&error)));
+    // A write that still waits for a reader of our output must not keep an interrupted program alive.
+    runtime.shutdown_background();
+    code
+}
+
 /// Does what `command` says; `tree` is the whole program's command line, for completions.
 ///
 /// The code is what the program should end with. `run` and `exec` report their own failures, whose codes are theirs.
-/// Standard output may still be waiting for a reader when this was interrupted: end the runtime with
-/// `shutdown_background`, so that the program does not wait with it.
 ///
 /// # Errors
 /// What [`crate::report`] prints.

@@ -61,12 +61,12 @@ pub struct Run {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
 
-    #[command(flatten)]
-    sandbox: NewSandbox,
-
     /// Program and arguments [default: the image's]
     #[arg(trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
+
+    #[command(flatten)]
+    sandbox: NewSandbox,
 }
 
 /// What becomes of the sandbox in the end.
