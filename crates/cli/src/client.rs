@@ -9,11 +9,11 @@ use anyhow::{Context as _, Result};
 use futures_util::StreamExt as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 use crate::globals::{Endpoint, is_this_machine};
+use crate::server_error::ServerError;
 
 /// Where the native API is mounted.
 const BASE: &str = "/lazaret/v1";
@@ -30,52 +30,6 @@ const ERROR_MAX_BYTES: usize = 64 * 1024;
 
 /// Bytes that may stand unescaped in one segment of a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
-/// What the server said when it refused or failed.
-#[derive(Debug, Clone, Default, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct ServerError {
-    /// HTTP status; 0 for an error inside a stream.
-    pub(crate) status: u16,
-    /// A word for programs.
-    pub(crate) code: String,
-    /// A sentence for people.
-    pub(crate) message: String,
-    /// What exactly went wrong with a program or a file, if that is what it is about.
-    pub(crate) problem: Option<String>,
-    /// What to do.
-    pub(crate) hint: Option<String>,
-}
-
-/// The body of an error, as far as we use it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct ErrorBody {
-    code: String,
-    message: String,
-    #[serde(default)]
-    field: Option<String>,
-    #[serde(default)]
-    hint: Option<String>,
-    #[serde(default)]
-    problem: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ErrorEnvelope {
-    error: ErrorBody,
-    #[serde(default)]
-    request_id: Option<String>,
-}
-
-impl From<ErrorBody> for ServerError {
-    fn from(body: ErrorBody) -> Self {
-        let message = match body.field {
-            Some(field) if !body.message.contains(&field) => format!("{field}: {}", body.message),
-            _ => body.message,
-        };
-        Self { status: 0, code: body.code, message, problem: body.problem, hint: body.hint }
-    }
-}
 
 /// A connection pool to one server.
 #[derive(Debug, Clone)]
@@ -213,11 +167,7 @@ impl Client {
             .and_then(|value| value.to_str().ok())
             .map(|seconds| format!("try again in {seconds} seconds"));
         let body = read_bounded(response, ERROR_MAX_BYTES).await.unwrap_or_default();
-        let (mut error, request_id) = match serde_json::from_slice::<ErrorEnvelope>(&body) {
-            Ok(envelope) => (ServerError::from(envelope.error), envelope.request_id),
-            Err(_) => (foreign_error(status), None),
-        };
-        error.status = status.as_u16();
+        let (mut error, request_id) = ServerError::parse(status, &body);
         // Ours comes first: only this side knows where the key came from.
         error.hint = self.advice(status, request_id).or(error.hint).or(retry_after);
         error
@@ -234,15 +184,6 @@ impl Client {
             }
             _ => None,
         }
-    }
-}
-
-/// An answer that does not have the native API's shape: a proxy's, or another program's.
-fn foreign_error(status: StatusCode) -> ServerError {
-    ServerError {
-        message: format!("the server answered {status} without an explanation"),
-        hint: Some("is the address that of a lazaret server? see --url".to_owned()),
-        ..ServerError::default()
     }
 }
 

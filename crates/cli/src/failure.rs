@@ -17,7 +17,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::client::ServerError;
+use crate::server_error::ServerError;
 use crate::text::printable;
 
 /// A command failed.

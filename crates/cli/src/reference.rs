@@ -4,8 +4,9 @@
 
 use anyhow::Result;
 
-use crate::client::{Client, ServerError};
+use crate::client::Client;
 use crate::failure::Failure;
+use crate::server_error::ServerError;
 use crate::wire::{Sandbox, SandboxPage};
 
 /// Sandboxes asked for at a time: the server's most.

@@ -11,10 +11,11 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
 use super::{print_json, say_if_empty};
-use crate::client::{Client, ErrorBody, ServerError};
+use crate::client::Client;
 use crate::events_stream::{EventStream, ServerEvent};
 use crate::failure::{Failure, say};
 use crate::reference::resolve;
+use crate::server_error::{ErrorBody, ServerError};
 use crate::text::{age, print_table, short_id, size};
 use crate::wire::{ExecList, ExecRow, OutputChunk};
 

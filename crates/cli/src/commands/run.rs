@@ -18,10 +18,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::print_json;
-use crate::client::{Client, ServerError};
+use crate::client::Client;
 use crate::exec::{Attachment, attach};
 use crate::failure::{Failure, say};
 use crate::new_sandbox::{NewSandbox, make};
+use crate::server_error::ServerError;
 use crate::signals::{self, Outcome, Signals, until_signal};
 use crate::sizes::parse_duration;
 use crate::text::short_id;

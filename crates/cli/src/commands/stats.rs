@@ -11,8 +11,9 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::print_json_line;
-use crate::client::{Client, ServerError};
+use crate::client::Client;
 use crate::reference::{find, list};
+use crate::server_error::ServerError;
 use crate::terminal;
 use crate::text::{size, table};
 use crate::wire::{Sandbox, Stats as Usage};

@@ -27,8 +27,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use crate::client::{Client, ErrorBody, ServerError};
+use crate::client::Client;
 use crate::failure::Failure;
+use crate::server_error::{ErrorBody, ServerError};
 use crate::terminal::Size;
 use crate::wire::{ExecRequest, Exited};
 

@@ -10,8 +10,9 @@ use reqwest::{Body, Method, RequestBuilder, Response, header};
 use serde_json::json;
 
 use super::place::RemotePath;
-use crate::client::{Client, ServerError};
+use crate::client::Client;
 use crate::failure::Failure;
+use crate::server_error::ServerError;
 use crate::text::printable;
 use crate::wire::{FileEntry, FileKind, FileList};
 
