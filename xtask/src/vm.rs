@@ -1,11 +1,13 @@
-//! `cargo xtask vm`: the tests that depend on the kernel, once more under another kernel than this machine's.
+//! `cargo xtask vm`: the runtime's tests once more, under another kernel than this machine's and with cgroup v2.
 //!
 //! ```text
-//!   build tests ─▶ staging directory ─▶ initramfs ─▶ qemu (Debian's cloud kernel, cgroup v2 alone) ─▶ console ─▶ verdict
+//!   mmdebstrap (once) ─▶ a Debian folder ─┐
+//!   cargo test --no-run ─▶ test programs ─┴─▶ disk image ─▶ qemu (Debian's cloud kernel) ─▶ console ─▶ verdict
 //! ```
 //!
-//! The machine is emulated, so no KVM is needed; it has no disk and no network, and boots in seconds. Its init is a
-//! shell script that runs the test programs one after the other and ends with a line that only it can write.
+//! The machine is emulated, so no KVM is needed; it has no network, and boots in seconds. Its init is a shell script that
+//! runs the test programs one after the other and ends with a line that only it writes. What they leave on the disk is
+//! thrown away with it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,15 +21,21 @@ use crate::needs::{self, Need};
 use crate::{step, workspace};
 
 /// Longest that one run of the machine may take: emulation is some ten times slower than the machine itself.
-const MACHINE_LIMIT: Duration = Duration::from_secs(10 * 60);
+const MACHINE_LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// Longest that building the tests may take.
+/// Longest that building the tests, or downloading a Debian, may take.
 const BUILD_LIMIT: Duration = Duration::from_secs(25 * 60);
 
-/// Memory of the machine. The root of the machine is in it too.
+/// Memory of the machine.
 const MEMORY_MIB: &str = "3072";
 
-/// The last line of a run, before the exit code of the tests.
+/// Size of the machine's disk, a sparse file: the Debian, the tests, and the disks of their sandboxes.
+const DISK_SIZE: &str = "6G";
+
+/// What the tests use beyond a minimal Debian, inside sandboxes and out.
+const PACKAGES: &str = "--include=python3,procps,kmod";
+
+/// The start of the last line of a run; the exit code of the tests follows.
 const VERDICT: &str = "xtask-vm-verdict";
 
 /// Where Debian puts kernels, and how the one with nothing but virtual hardware is called.
@@ -35,22 +43,19 @@ const KERNEL_DIR: &str = "/boot";
 const KERNEL_PREFIX: &str = "vmlinuz-";
 const KERNEL_SUFFIX: &str = "-cloud-amd64";
 
-/// Modules that the tests use and Debian does not build in, with what they depend on, in the order of loading.
+/// Modules that the tests use and Debian does not build in. Neither depends on another.
 const MODULES: [&str; 2] = ["kernel/fs/overlayfs/overlay.ko", "kernel/drivers/block/loop.ko"];
 
-/// Programs of this machine that the tests run and busybox does not have.
-const PROGRAMS: [&str; 2] = ["mkfs.ext4", "e2fsck"];
-
 const NEEDS: &[Need] = &[
-    Need { package: "e2fsprogs", probe: ("mkfs.ext4", &["-V"]), why: "a sandbox's disk is an ext4 file" },
+    Need { package: "e2fsprogs", probe: ("mkfs.ext4", &["-V"]), why: "making the machine's disk" },
+    Need { package: "mmdebstrap", probe: ("mmdebstrap", &["--version"]), why: "filling the machine's disk" },
     Need { package: "qemu-system-x86", probe: ("qemu-system-x86_64", &["--version"]), why: "the machine" },
     Need {
         package: "linux-image-cloud-amd64",
         probe: ("sh", &["-c", "test -e /boot/vmlinuz-*-cloud-amd64"]),
         why: "its kernel",
     },
-    Need { package: "busybox-static", probe: ("busybox", &["true"]), why: "its programs" },
-    Need { package: "cpio", probe: ("cpio", &["--version"]), why: "packing its root" },
+    Need { package: "busybox-static", probe: ("busybox", &["true"]), why: "its init" },
 ];
 
 #[derive(clap::Args)]
@@ -60,24 +65,23 @@ pub(crate) struct Options {
     filter: Option<String>,
 }
 
-/// Runs the tests of `lazaret-runtime` that need nothing but a kernel inside the machine.
+/// Runs the tests of `lazaret-runtime` inside the machine.
 ///
 /// # Errors
 /// If one of them fails, if the machine does not finish in time, or if something is missing to build it.
 pub(crate) fn run(options: &Options) -> Result<()> {
     needs::install(NEEDS)?;
     let kernel = kernel()?;
+    let root = debian(&workspace::target()?.join("vm"))?;
     let programs = build()?;
-    let root = tempfile::tempdir().context("make a directory for the machine's root")?;
-    populate(root.path(), &kernel, &programs, options.filter.as_deref().unwrap_or(""))?;
+    populate(&root, &kernel, &programs, options.filter.as_deref().unwrap_or(""))?;
 
     let work = tempfile::tempdir().context("make a directory for the machine")?;
-    let initramfs = work.path().join("initramfs");
-    let pack = "find . -print0 | cpio --null --create --quiet --format=newc > \"$0\"";
-    step::run(Command::new("sh").args(["-c", pack]).arg(&initramfs).current_dir(root.path()), BUILD_LIMIT)?;
+    let disk = work.path().join("disk");
+    step::run(Command::new("mkfs.ext4").arg("-qd").arg(&root).arg(&disk).arg(DISK_SIZE), BUILD_LIMIT)?;
 
     let console = work.path().join("console");
-    let booted = step::run(&mut machine(&kernel, &initramfs, &console), MACHINE_LIMIT);
+    let booted = step::run(&mut machine(&kernel, &disk, &console), MACHINE_LIMIT);
     let said = String::from_utf8_lossy(&fs::read(&console).unwrap_or_default()).into_owned();
     println!("{}", said.trim_end());
     booted?;
@@ -91,14 +95,40 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn machine(kernel: &Path, initramfs: &Path, console: &Path) -> Command {
+fn machine(kernel: &Path, disk: &Path, console: &Path) -> Command {
     let mut command = Command::new("qemu-system-x86_64");
     command.args(["-machine", "q35", "-cpu", "max", "-smp", "2", "-m", MEMORY_MIB, "-no-reboot"]);
     command.args(["-display", "none", "-nodefaults", "-monitor", "none"]);
     command.arg("-serial").arg(format!("file:{}", console.display()));
-    command.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
-    command.args(["-append", "console=ttyS0 loglevel=2 panic=-1 cgroup_no_v1=all"]);
+    // The cloud kernel has this kind of disk built in, so there is no need for an initramfs.
+    command.arg("-drive").arg(format!("file={},if=none,id=disk,format=raw,cache=unsafe", disk.display()));
+    command.args(["-device", "nvme,serial=disk,drive=disk"]);
+    command.arg("-kernel").arg(kernel);
+    let arguments =
+        "root=/dev/nvme0n1 rw init=/tests/init console=ttyS0 loglevel=2 panic=-1 cgroup_no_v1=all";
+    command.args(["-append", arguments]);
     command
+}
+
+/// A folder with a small Debian of this machine's own release, whose libraries the test programs are linked to.
+fn debian(vm: &Path) -> Result<PathBuf> {
+    let root = vm.join("root");
+    if root.is_dir() {
+        return Ok(root);
+    }
+    let release = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
+    let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let codename = codename.context("/etc/os-release has no VERSION_CODENAME: this needs Debian")?;
+    fs::create_dir_all(vm)?;
+    let partial = vm.join("root.partial");
+    if partial.exists() {
+        fs::remove_dir_all(&partial).context("remove a half-made root")?;
+    }
+    let mut make = Command::new("mmdebstrap");
+    make.args(["--variant=minbase", PACKAGES, "--quiet", "--format=directory", codename]).arg(&partial);
+    step::run(&mut make, BUILD_LIMIT)?;
+    fs::rename(&partial, &root).context("put the machine's root in place")?;
+    Ok(root)
 }
 
 /// The newest kernel for virtual machines that is installed.
@@ -114,7 +144,7 @@ fn kernel() -> Result<PathBuf> {
     kernels.pop().with_context(|| format!("{KERNEL_DIR} has no {KERNEL_PREFIX}*{KERNEL_SUFFIX}"))
 }
 
-/// Builds the test programs and gives their paths.
+/// Builds the test programs and the programs that they start, and gives their paths.
 fn build() -> Result<Vec<PathBuf>> {
     let arguments = ["test", "--locked", "--no-run", "--package", "lazaret-runtime", "--tests"];
     step::run(Command::new("cargo").args(arguments).current_dir(workspace::root()), BUILD_LIMIT)?;
@@ -130,8 +160,7 @@ fn build() -> Result<Vec<PathBuf>> {
         .lines()
         .filter_map(|line| {
             let message: serde_json::Value = serde_json::from_str(line).ok()?;
-            let is_test = message["profile"]["test"].as_bool()?;
-            is_test.then(|| message["executable"].as_str().map(PathBuf::from))?
+            message["executable"].as_str().map(PathBuf::from)
         })
         .collect();
     if programs.is_empty() {
@@ -140,75 +169,55 @@ fn build() -> Result<Vec<PathBuf>> {
     Ok(programs)
 }
 
-/// Fills the machine's root: the tests with their libraries, busybox for everything else, modules, and init.
+/// Puts the tests, what starts them, and the modules they need into the machine's root.
 fn populate(root: &Path, kernel: &Path, programs: &[PathBuf], filter: &str) -> Result<()> {
-    for dir in ["bin", "dev", "etc", "modules", "proc", "sys", "tests", "tmp", "usr/bin", "var/lib"] {
-        fs::create_dir_all(root.join(dir))?;
+    let tests = root.join("tests");
+    let built = root.join(workspace::target()?.strip_prefix("/")?);
+    for earlier in [&tests, &built] {
+        if earlier.exists() {
+            fs::remove_dir_all(earlier).context("remove the tests of an earlier run")?;
+        }
     }
-    copy(&find("busybox")?, root, "bin")?;
-    for program in PROGRAMS {
-        copy(&find(program)?, root, "usr/bin")?;
-    }
+    fs::create_dir(&tests)?;
+    let busybox = step::output("sh", &["-c", "command -v busybox"])?;
+    fs::copy(busybox.trim(), tests.join("busybox")).context("copy busybox")?;
+    let mut names = String::new();
     for program in programs {
-        copy(program, root, "tests")?;
+        // Tests find the programs that cargo built beside them by absolute path, so all keep theirs.
+        let to = root.join(program.strip_prefix("/")?);
+        fs::create_dir_all(to.parent().context("a program in /")?)?;
+        fs::copy(program, to).with_context(|| format!("copy {}", program.display()))?;
+        names.push_str(&format!("{}\n", program.display()));
     }
+    fs::write(tests.join("programs"), names)?;
     let version = kernel.file_name().unwrap_or_default().to_string_lossy().replace(KERNEL_PREFIX, "");
     for module in MODULES {
         let from = Path::new("/lib/modules").join(&version).join(module);
         let name = from.file_name().context("a module without a name")?.to_owned();
-        fs::copy(&from, root.join("modules").join(name))
-            .with_context(|| format!("copy {}", from.display()))?;
+        fs::copy(&from, tests.join(name)).with_context(|| format!("copy {}", from.display()))?;
     }
-    let init = root.join("init");
+    let init = tests.join("init");
     fs::write(&init, init_script(filter))?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
 
-/// The path of a program that the shell would run.
-fn find(program: &str) -> Result<PathBuf> {
-    let path = step::output("sh", &["-c", "command -v \"$0\"", program])?;
-    Ok(PathBuf::from(path.trim()))
-}
-
-/// Copies a program into a directory below `root`, and its libraries to where it will look for them.
-fn copy(program: &Path, root: &Path, dir: &str) -> Result<()> {
-    let name = program.file_name().context("a program without a name")?;
-    fs::copy(program, root.join(dir).join(name)).with_context(|| format!("copy {}", program.display()))?;
-    for library in libraries(program)? {
-        let to = root.join(library.strip_prefix("/")?);
-        fs::create_dir_all(to.parent().context("a library in /")?)?;
-        fs::copy(&library, to).with_context(|| format!("copy {}", library.display()))?;
-    }
-    Ok(())
-}
-
-/// The libraries that the loader would map for a program, the loader itself included.
-fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
-    let program = program.to_str().context("a path that is not UTF-8")?;
-    // It fails for a static program, which has none.
-    let listing = step::output("ldd", &[program]).unwrap_or_default();
-    Ok(listing.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect())
-}
-
 fn init_script(filter: &str) -> String {
     format!(
-        r#"#!/bin/busybox sh
-/bin/busybox --install -s /bin
-export PATH=/bin:/usr/bin
+        r#"#!/bin/sh
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
-mount -t tmpfs none /tmp
 mount -t cgroup2 none /sys/fs/cgroup
-ip link set lo up
-for module in /modules/*.ko; do insmod "$module"; done
+/tests/busybox ip link set lo up
+for module in /tests/*.ko; do insmod "$module"; done
 code=0
-for program in /tests/*; do
-    "$program" --test-threads=1 '{filter}' || code=1
+for program in $(cat /tests/programs); do
+    case "$program" in */deps/*) "$program" --color=never --test-threads=1 '{filter}' || code=1 ;; esac
 done
 echo "{VERDICT} $code"
-poweroff -f
+/tests/busybox poweroff -f
 "#
     )
 }
