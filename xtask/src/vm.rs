@@ -209,6 +209,9 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
+mkdir -p /dev/shm /dev/pts
+mount -t tmpfs none /dev/shm
+mount -t devpts none /dev/pts
 mount -t cgroup2 none /sys/fs/cgroup
 /tests/busybox ip link set lo up
 for module in /tests/*.ko; do insmod "$module"; done
