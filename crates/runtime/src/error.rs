@@ -110,6 +110,10 @@ impl SetupError {
                 "raise the namespace limits in /proc/sys/user/max_*_namespaces"
             }
             (_, Errno::NOSPC | Errno::DQUOT) => "free space on the disk that holds the data directory",
+            (Step::SpawnerSetup, Errno::WOULDBLOCK) => {
+                "another server uses this data directory; stop it first"
+            }
+            (Step::SpawnerSetup, Errno::PERM | Errno::ACCESS) => "run the server as root",
             (Step::Clone, Errno::PERM) => {
                 "allow user namespaces (sysctl user.max_user_namespaces) and run as root"
             }

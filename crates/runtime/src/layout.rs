@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   <data dir>/                          the spawner's root (a read-only tmpfs)
+//!     spawner.lock         one spawner at a time
 //!     templates/ext4-v1-<bytes>.img        host/<absolute path>   the data directory and the roots of lowers
 //!     sandboxes/<id>/        mode 0700     lower/0..8  disk  root  stage   mount points of a start
 //!       disk.ext4            the upper     empty      what masked directories show
@@ -46,6 +47,11 @@ impl DataDir {
     /// Formatted disk images to copy from.
     pub(crate) fn templates(&self) -> PathBuf {
         self.root.join("templates")
+    }
+
+    /// What a spawner holds a lock on for as long as it lives.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.root.join("spawner.lock")
     }
 
     /// All sandboxes.

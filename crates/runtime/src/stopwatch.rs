@@ -24,9 +24,14 @@ impl Stopwatch {
         micros(lap)
     }
 
+    /// Time since the start.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// Microseconds since the start.
     pub(crate) fn total_us(&self) -> u64 {
-        micros(self.started.elapsed())
+        micros(self.elapsed())
     }
 }
 

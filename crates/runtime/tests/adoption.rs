@@ -5,9 +5,10 @@ mod support;
 use std::time::Duration;
 
 use lazaret_core::ports::{Adopted, Runtime as _};
+use lazaret_runtime::NamespacesRuntime;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
-use support::{Host, eventually};
+use support::{Host, eventually, spawner};
 
 /// A loop that shows by its file that it goes on.
 const COUNTER: &str = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; done";
@@ -123,7 +124,7 @@ async fn a_killed_spawner_costs_one_call_at_most_and_no_sandbox() {
     let host = Host::new();
     let spec = host.running().await;
     host.background(spec.id, COUNTER).await;
-    kill_process(spawner_of_this_process(), Signal::KILL).unwrap();
+    kill_process(spawner(), Signal::KILL).unwrap();
 
     let after = count(&host, spec.id).await;
     eventually("the counter goes on", async || count(&host, spec.id).await > after).await;
@@ -135,17 +136,41 @@ async fn a_killed_spawner_costs_one_call_at_most_and_no_sandbox() {
     host.finish().await;
 }
 
-/// The only child of this process that runs the spawner's program; tests run in processes of their own.
-fn spawner_of_this_process() -> Pid {
-    let me = std::process::id().to_string();
-    let is_spawner = |pid: i32| {
-        let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let parent =
-            stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1).map(str::to_owned));
-        command.contains("--lazaret-spawner") && parent.as_deref() == Some(&me)
-    };
-    let pids = std::fs::read_dir("/proc").unwrap().flatten();
-    let pid = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(|pid| is_spawner(*pid));
-    Pid::from_raw(pid.unwrap()).unwrap()
+#[tokio::test]
+async fn a_spawner_killed_at_any_moment_of_a_start_leaves_nothing_that_delete_does_not_remove() {
+    let host = Host::new();
+    for delay_us in (0..4000).step_by(200) {
+        let spec = host.spec();
+        host.runtime().create(&spec).await.unwrap();
+        let killed = async {
+            let pid = spawner();
+            // The moment of the kill is the point of this test, and no condition tells it.
+            tokio::time::timeout(Duration::from_micros(delay_us), std::future::pending::<()>())
+                .await
+                .unwrap_err();
+            kill_process(pid, Signal::KILL).unwrap();
+        };
+        let (started, ()) = tokio::join!(host.runtime().start(&spec), killed);
+        if started.is_ok() {
+            host.ping(spec.id).await;
+        }
+        eventually("it can be deleted", async || host.runtime().delete(spec.id).await.is_ok()).await;
+        assert_eq!(host.traces(), Vec::<String>::new(), "killed after {delay_us} µs");
+    }
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn two_servers_cannot_have_one_data_directory() {
+    let mut host = Host::new();
+    let config = host.config().clone();
+    let second = tokio::task::spawn_blocking(move || NamespacesRuntime::launch(config));
+    let spec = host.running().await;
+    host.ping(spec.id).await;
+    host.lose_server();
+    // It waits for the first one's spawner to end, in case that is finishing a start.
+    let second = second.await.unwrap().unwrap();
+    assert_eq!(second.adopt().await.unwrap(), [Adopted { id: spec.id, alive: true, paused: false }]);
+    second.delete(spec.id).await.unwrap();
+    assert_eq!(host.traces(), Vec::<String>::new());
 }

@@ -19,6 +19,14 @@ async fn root_inside_is_nobody_outside() {
     let other = host.shell(neighbour.id, "cat /proc/self/uid_map").await;
     assert_ne!(other.split_whitespace().nth(1), Some(first.as_str()), "the neighbour has ids of its own");
 
+    for process in host.processes() {
+        let status = std::fs::read_to_string(process.join("status")).unwrap();
+        let ids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+        for id in ids.split_whitespace() {
+            assert!(id.parse::<u32>().unwrap() >= host.config().id_space.first, "{ids}");
+        }
+    }
+
     // What root inside owns on its disk is root's there again at the next start, and nobody else's on the host.
     host.shell(spec.id, "touch /root/mine; chown 1000:1000 /root/mine").await;
     assert_eq!(host.shell(spec.id, "stat -c %u:%g /root /root/mine /usr/bin").await, "0:0\n1000:1000\n0:0\n");

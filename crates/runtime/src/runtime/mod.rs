@@ -80,7 +80,13 @@ impl NamespacesRuntime {
         let sandboxes = data.sandboxes();
         adopt::make_private_directory(&sandboxes).map_err(Error::file("make", &sandboxes))?;
         // Bind mounts are made of real paths; a link on the way would be one that the spawner cannot follow later.
-        let canonical = |path: &PathBuf| path.canonicalize().map_err(Error::file("find", path.clone()));
+        let canonical = |path: &PathBuf| {
+            let real = path.canonicalize().map_err(Error::file("find", path))?;
+            match real.to_str() {
+                Some(_) => Ok(real),
+                None => Err(Error::HostUnfit(format!("the path {} is not UTF-8", real.display()))),
+            }
+        };
         let settings = Settings {
             data_dir: canonical(&config.data_dir)?,
             lower_roots: config.lower_roots.iter().map(canonical).collect::<std::result::Result<_, _>>()?,

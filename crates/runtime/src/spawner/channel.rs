@@ -73,6 +73,16 @@ impl Channel {
         Ok(())
     }
 
+    /// Whether a message or the end is there, or comes within `patience`.
+    ///
+    /// # Errors
+    /// Those of poll(2).
+    pub(crate) fn is_readable(&self, patience: Duration) -> Result<bool> {
+        let timeout = Timespec::try_from(patience).map_err(|_| Errno::INVAL)?;
+        let mut wanted = [PollFd::new(&self.socket, PollFlags::IN)];
+        Ok(retry_on_intr(|| poll(&mut wanted, Some(&timeout)))? > 0)
+    }
+
     /// The next message; `None` when the peer has closed its end.
     ///
     /// # Errors
@@ -81,12 +91,10 @@ impl Channel {
         &mut self,
         patience: Option<Duration>,
     ) -> Result<Option<(T, Vec<OwnedFd>)>> {
-        if let Some(patience) = patience {
-            let timeout = Timespec::try_from(patience).map_err(|_| Errno::INVAL)?;
-            let mut wanted = [PollFd::new(&self.socket, PollFlags::IN)];
-            if retry_on_intr(|| poll(&mut wanted, Some(&timeout)))? == 0 {
-                return Err(Errno::TIMEDOUT);
-            }
+        if let Some(patience) = patience
+            && !self.is_readable(patience)?
+        {
+            return Err(Errno::TIMEDOUT);
         }
         self.buffer.resize(PACKET_MAX_BYTES, 0);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{Mode, OFlags, open, unlink};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open, unlink};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -19,6 +20,7 @@ use crate::layout::{DataDir, SOCKET};
 use crate::process;
 use crate::record::Run;
 use crate::seccomp::Filter;
+use crate::stopwatch::Stopwatch;
 use crate::sys;
 use crate::sys::clone::SingleThreaded;
 
@@ -36,6 +38,12 @@ const REMOVE_PATIENCE: Duration = Duration::from_secs(2);
 /// How long freezing may take before it is given up and undone.
 const FREEZE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the spawner of an earlier server may take for its last request; longer than that takes at worst.
+const LOCK_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether it has ended.
+const LOCK_LOOK: Duration = Duration::from_millis(5);
+
 /// A living sandbox.
 pub(super) struct Living {
     pub(super) pidfd: OwnedFd,
@@ -45,6 +53,8 @@ pub(super) struct Living {
 /// What the spawner has from its preparations on.
 pub(super) struct Spawner {
     pub(super) proof: SingleThreaded,
+    /// Keeps every other spawner away from the data directory.
+    _lock: OwnedFd,
     pub(super) data: DataDir,
     pub(super) guest: OwnedFd,
     pub(super) filter: Filter,
@@ -71,7 +81,7 @@ pub(super) fn main() -> i32 {
         Ok(None) => return ORDERLY,
         Err(_) => return CHANNEL_BROKEN,
     };
-    let mut spawner = match prepare(&settings, reserved, null) {
+    let mut spawner = match prepare(&settings, &channel, reserved, null) {
         Ok(spawner) => spawner,
         Err(error) => {
             // The server reads the answer and tells why; nobody is left to tell if it cannot be sent.
@@ -113,12 +123,18 @@ fn take_descriptors() -> rustix::io::Result<(Channel, OwnedFd, OwnedFd)> {
     Ok((Channel::over(channel), reserved, null))
 }
 
-fn prepare(settings: &Settings, reserved: OwnedFd, null: OwnedFd) -> Result<Spawner, SetupError> {
+fn prepare(
+    settings: &Settings,
+    channel: &Channel,
+    reserved: OwnedFd,
+    null: OwnedFd,
+) -> Result<Spawner, SetupError> {
     const STEP: Step = Step::SpawnerSetup;
     let proof = SingleThreaded::prove().at(STEP, "count", "the threads")?;
     // A session of its own: an interrupt at the server's terminal is the server's to handle.
     rustix::process::setsid().at(STEP, "setsid", "a new session")?;
     sys::session::ignore_endings().at(STEP, "signal", "SIGINT, SIGTERM and SIGHUP")?;
+    let lock = take_lock(&DataDir::on_host(&settings.data_dir).lock(), channel)?;
     sys::session::reap_automatically().at(STEP, "signal", "SIGCHLD")?;
     let boot_id = process::boot_id().at(STEP, "read", "boot_id")?;
     let filter = Filter::compile().map_err(|error| SetupError {
@@ -136,6 +152,7 @@ fn prepare(settings: &Settings, reserved: OwnedFd, null: OwnedFd) -> Result<Spaw
     let data = DataDir::in_spawner(&settings.data_dir);
     Ok(Spawner {
         proof,
+        _lock: lock,
         data,
         guest,
         filter,
@@ -145,6 +162,27 @@ fn prepare(settings: &Settings, reserved: OwnedFd, null: OwnedFd) -> Result<Spaw
         null,
         living: HashMap::new(),
     })
+}
+
+/// Locks the data directory. A server that was killed leaves a spawner that still finishes one request: until it has
+/// ended, nobody may look which sandboxes there are.
+fn take_lock(path: &Path, channel: &Channel) -> Result<OwnedFd, SetupError> {
+    const STEP: Step = Step::SpawnerSetup;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let lock = open(path, flags, Mode::RUSR | Mode::WUSR).at(STEP, "open", path)?;
+    let watch = Stopwatch::start();
+    loop {
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(lock),
+            Err(Errno::WOULDBLOCK) if watch.elapsed() < LOCK_PATIENCE => {
+                // The server sends nothing now: its channel becomes readable only if it is gone.
+                if channel.is_readable(LOCK_LOOK).at(STEP, "poll", "the channel")? {
+                    return Err(Errno::PIPE).at(STEP, "wait for", path);
+                }
+            }
+            Err(errno) => return Err(errno).at(STEP, "lock", path),
+        }
+    }
 }
 
 impl Spawner {

@@ -47,6 +47,9 @@ const DEATH_PATIENCE: Duration = Duration::from_secs(5);
 /// What every sandbox weighs against its neighbours when processors are short: the ordinary amount, so that all are equal.
 const CPU_WEIGHT: u16 = 100;
 
+/// Added to the badness of every process of a sandbox, in thousandths of the host's memory (proc_pid_oom_score_adj(5)).
+const OOM_SCORE_ADJUSTMENT: &str = "500";
+
 /// A process that has been cloned and is not the guest yet.
 struct Child {
     pid: Pid,
@@ -109,6 +112,7 @@ impl Spawner {
         undo.push(move || end_process(&doomed));
         let clone_us = watch.lap_us();
 
+        make_expendable(child.pid)?;
         let layers = prepare_layers(order, child.pid, disk)?;
         let before = Record::read_or_new(&directory);
         self.write_record(order, child.pid, &directory)?;
@@ -211,6 +215,12 @@ fn bind_listener(path: &Path) -> Result<OwnedFd, SetupError> {
     chmod(path, Mode::RUSR | Mode::WUSR).at(STEP, "chmod", path)?;
     listen(&socket, BACKLOG).at(STEP, "listen", path)?;
     Ok(socket)
+}
+
+/// When the whole host runs out of memory, sandboxes end before the server and the host's own services do.
+fn make_expendable(child: Pid) -> Result<(), SetupError> {
+    let path = format!("/proc/{}/oom_score_adj", child.as_raw_nonzero());
+    std::fs::write(&path, OOM_SCORE_ADJUSTMENT).at(Step::Clone, "write", &path)
 }
 
 /// Gives the child its ids, and makes copies of the image's trees and the disk that show them with those ids.

@@ -14,6 +14,7 @@ use lazaret_core::{EgressPolicy, Resources, SandboxId};
 use lazaret_runtime::cgroup::{Cgroups, Layout, Settings};
 use lazaret_runtime::spawner::Program;
 use lazaret_runtime::{IdSpace, NamespacesRuntime, RuntimeConfig};
+use rustix::process::Pid;
 
 /// Every test's patience with anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -154,21 +155,31 @@ impl Host {
         );
         let groups = self.cgroups().list().unwrap();
         traces.extend(groups.into_iter().map(|name| format!("cgroup {name}")));
-        for process in std::fs::read_dir("/proc").unwrap().flatten() {
-            let map = std::fs::read_to_string(process.path().join("uid_map")).unwrap_or_default();
-            let first = map.split_whitespace().nth(1).and_then(|first| first.parse::<u32>().ok());
-            let ours = self.config.id_space.first..self.config.id_space.first + RANGES * 65_536;
-            // One that is dead and has lost its parent is for the host's init to reap, which is not ours to test.
-            let status = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
-            let orphaned_zombie = status.contains(") Z 1 ");
-            if first.is_some_and(|first| ours.contains(&first)) && !orphaned_zombie {
-                traces.push(format!("process {}", process.path().display()));
-            }
-        }
+        traces.extend(self.processes().iter().map(|process| format!("process {}", process.display())));
         if let Ok(directories) = std::fs::read_dir(self.config.data_dir.join("sandboxes")) {
             traces.extend(directories.flatten().map(|entry| format!("directory {}", entry.path().display())));
         }
         traces
+    }
+
+    /// The `/proc` directories of every process in a sandbox of this test.
+    pub(crate) fn processes(&self) -> Vec<PathBuf> {
+        let ours = self.config.id_space.first..self.config.id_space.first + RANGES * 65_536;
+        let is_ours = |process: &Path| {
+            let map = std::fs::read_to_string(process.join("uid_map")).unwrap_or_default();
+            let first = map.split_whitespace().nth(1).and_then(|first| first.parse::<u32>().ok());
+            // One that is dead and has lost its parent is for the host's init to reap, which is not ours to test.
+            let stat = std::fs::read_to_string(process.join("stat")).unwrap_or_default();
+            first.is_some_and(|first| ours.contains(&first)) && !stat.contains(") Z 1 ")
+        };
+        let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        all.filter(|process| is_ours(process)).collect()
+    }
+
+    /// Open descriptors of this process and of its spawner.
+    pub(crate) fn descriptors(&self) -> (usize, usize) {
+        let count = |process: String| std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+        (count("self".to_owned()), count(spawner().as_raw_nonzero().to_string()))
     }
 
     fn cgroups(&self) -> Cgroups {
@@ -240,4 +251,19 @@ fn make_image(image: &Path) {
     }
     let users = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n";
     std::fs::write(image.join("etc/passwd"), users).unwrap();
+}
+
+/// The only child of this process that runs the spawner's program; tests run in processes of their own.
+pub(crate) fn spawner() -> Pid {
+    let me = std::process::id().to_string();
+    let is_spawner = |pid: i32| {
+        let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let parent =
+            stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1).map(str::to_owned));
+        command.contains("--lazaret-spawner") && parent.as_deref() == Some(&me)
+    };
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let pid = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).find(|pid| is_spawner(*pid));
+    Pid::from_raw(pid.unwrap()).unwrap()
 }
