@@ -4,6 +4,7 @@
 
 mod asking;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +14,8 @@ use lazaret_core::ports::{Lower, Rootfs, Runtime as _, RuntimeSpec};
 use lazaret_core::{EgressPolicy, Resources, SandboxId};
 use lazaret_runtime::cgroup::{Cgroups, Layout, Settings};
 use lazaret_runtime::spawner::Program;
-use lazaret_runtime::{IdSpace, NamespacesRuntime, RuntimeConfig};
+use lazaret_runtime::{IdSpace, NamespacesRuntime, RANGE_IDS, RuntimeConfig};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::Pid;
 
 /// Every test's patience with anything.
@@ -32,6 +34,7 @@ pub(crate) struct Host {
     config: RuntimeConfig,
     runtime: Option<NamespacesRuntime>,
     made: Mutex<Vec<SandboxId>>,
+    _ids_lock: File,
 }
 
 impl Host {
@@ -47,17 +50,14 @@ impl Host {
         let data_dir = directory.path().join("data");
         make_image(&data_dir.join("image"));
         let process = std::process::id();
+        let (id_space, ids_lock) = take_ids();
         let config = RuntimeConfig {
             cgroup_name: format!("lazaret-test-{process}-{}", NEXT.fetch_add(1, Ordering::Relaxed)),
-            // Tests run in processes of their own at the same time; each takes another part of the ids.
-            id_space: IdSpace {
-                first: IdSpace::default().first + (process % 60) * RANGES * 65_536,
-                ranges: RANGES,
-            },
+            id_space,
             spawner: Program::At(PathBuf::from(env!("CARGO_BIN_EXE_lazaret-spawner"))),
             ..RuntimeConfig::new(data_dir)
         };
-        Self { directory, config, runtime: None, made: Mutex::default() }
+        Self { directory, config, runtime: None, made: Mutex::default(), _ids_lock: ids_lock }
     }
 
     pub(crate) fn config(&self) -> &RuntimeConfig {
@@ -164,7 +164,7 @@ impl Host {
 
     /// The `/proc` directories of every process in a sandbox of this test.
     pub(crate) fn processes(&self) -> Vec<PathBuf> {
-        let ours = self.config.id_space.first..self.config.id_space.first + RANGES * 65_536;
+        let ours = self.config.id_space.first..self.config.id_space.first + RANGES * RANGE_IDS;
         let is_ours = |process: &Path| {
             let map = std::fs::read_to_string(process.join("uid_map")).unwrap_or_default();
             let first = map.split_whitespace().nth(1).and_then(|first| first.parse::<u32>().ok());
@@ -239,6 +239,19 @@ pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> b
         }
     };
     tokio::time::timeout(PATIENCE, held).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"));
+}
+
+/// A part of the ids that no other test has, for as long as the file is open: tests run at the same time.
+fn take_ids() -> (IdSpace, File) {
+    let all = IdSpace::default();
+    for part in 0..all.ranges / RANGES {
+        let path = std::env::temp_dir().join(format!("lazaret-test-ids-{part}"));
+        let file = File::create(path).unwrap();
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return (IdSpace { first: all.first + part * RANGES * RANGE_IDS, ranges: RANGES }, file);
+        }
+    }
+    panic!("too many tests at once");
 }
 
 /// The tree of a small image; its programs come from the host's `/usr`.
