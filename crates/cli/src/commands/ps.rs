@@ -42,7 +42,7 @@ pub struct Ps {
     #[arg(long)]
     full: bool,
 
-    /// Show only some: state=STATE[,STATE] or name=NAME
+    /// Show only some: state=STATE (several with commas between) or name=NAME
     #[arg(short, long = "filter", value_name = "KEY=VALUE", value_parser = parse_filter)]
     filters: Vec<Filter>,
 

@@ -6,7 +6,7 @@
 //!   window size ───┘                                        └──▶ exit code
 //! ```
 //!
-//! [`socket`] knows the wire, [`attach`] the local side. Both directions are polled side by side, so output that nobody
+//! [`socket`] knows the wire, [`mod@attach`] the local side. Both directions are polled side by side, so output that nobody
 //! reads never delays a signal.
 
 mod attach;
