@@ -1,5 +1,5 @@
 //! Control groups against the running kernel, in every arrangement that it offers: as mounted, and on a hybrid
-//! machine also as if only cgroup v1 were there. Needs root and `sh`; `tests/vm` runs it under cgroup v2.
+//! machine also as if only cgroup v1 were there. Needs root and `sh`; `cargo xtask vm` runs it under cgroup v2.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -376,32 +376,66 @@ fn a_machine_without_a_needed_controller_is_told_so() {
     assert!(matches!(nothing, Error::NotMounted), "{nothing}");
 }
 
-/// A service that systemd delegated a group to: its process sits in the very group that has to be divided.
-#[test]
-fn a_delegated_group_is_vacated_before_it_is_divided() {
-    let mounted = Layout::detect().unwrap();
-    let Some(unified) = mounted.unified.filter(|_| mounted.legacy.is_empty()) else {
-        eprintln!("skipped: the controllers of this machine are not in cgroup v2");
-        return;
-    };
-    let service = unified.dir.join("lazaret-test-service");
-    let move_to = |dir: &PathBuf| std::fs::write(dir.join("cgroup.procs"), "0").unwrap();
-    let opened =
-        Cgroups::open(&Layout::detect().unwrap(), &Settings { name: "enable".into(), place: Place::Top });
-    std::fs::create_dir(&service).unwrap();
-    move_to(&service);
-    {
-        let fixture = Fixture::open(&Layout::detect().unwrap(), Place::Own);
+/// The group of a service as systemd would delegate it, with this test's process in it.
+struct Service {
+    top: PathBuf,
+    dir: PathBuf,
+}
+
+impl Service {
+    /// `leaf` is where the process starts, relative to the delegated group.
+    fn start(leaf: &str) -> Option<Self> {
+        let mounted = Layout::detect().unwrap();
+        let Some(unified) = mounted.unified.filter(|_| mounted.legacy.is_empty()) else {
+            eprintln!("skipped: the controllers of this machine are not in cgroup v2");
+            return None;
+        };
+        let service = Self { dir: unified.dir.join("lazaret-test-service"), top: unified.dir };
+        std::fs::create_dir_all(service.dir.join(leaf)).unwrap();
+        rustix::fs::setxattr(&service.dir, "trusted.delegate", b"1", rustix::fs::XattrFlags::empty())
+            .unwrap();
+        // A delegated group has controllers; whoever delegates has switched them on above.
+        std::fs::write(service.top.join("cgroup.subtree_control"), "+memory +cpu +pids").unwrap();
+        move_to(&service.dir.join(leaf));
+        Some(service)
+    }
+
+    /// Uses the sandboxes' groups as a server in this service would, and says where it left the server.
+    fn divide(&self, place: Place) -> String {
+        let fixture = Fixture::open(&Layout::detect().unwrap(), place);
         assert_eq!(fixture.cgroups.missing(), []);
         let group = fixture.cgroups.create("inside", &ROOMY).unwrap();
-        assert!(service.join(&fixture.parent).join("inside/memory.max").exists());
-        let mut shell = Inside::start(&group, "exit 3");
-        assert_eq!(shell.end().code(), Some(3));
+        assert!(self.dir.join(&fixture.parent).join("inside/memory.max").exists());
+        assert_eq!(Inside::start(&group, "exit 3").end().code(), Some(3));
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
-        assert!(own.trim().ends_with(&format!("{}-server", fixture.parent)), "{own}");
-        move_to(&unified.dir);
-        std::fs::remove_dir(service.join(format!("{}-server", fixture.parent))).unwrap();
+        own.trim().rsplit('/').next().unwrap().replace(&fixture.parent, "NAME")
     }
-    std::fs::remove_dir(&service).unwrap();
-    opened.unwrap().dismantle().unwrap();
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        move_to(&self.top);
+        for leaf in std::fs::read_dir(&self.dir).unwrap().flatten().filter(|entry| entry.path().is_dir()) {
+            std::fs::remove_dir(leaf.path()).unwrap();
+        }
+        std::fs::remove_dir(&self.dir).unwrap();
+    }
+}
+
+fn move_to(group: &std::path::Path) {
+    std::fs::write(group.join("cgroup.procs"), "0").unwrap();
+}
+
+#[test]
+fn a_delegated_group_is_vacated_before_it_is_divided() {
+    for place in [Place::Own, Place::Auto] {
+        let Some(service) = Service::start("") else { return };
+        assert_eq!(service.divide(place), "NAME-server");
+    }
+}
+
+#[test]
+fn a_server_that_systemd_put_into_a_leaf_stays_there_and_divides_the_group_above() {
+    let Some(service) = Service::start("main") else { return };
+    assert_eq!(service.divide(Place::Auto), "main");
 }

@@ -31,7 +31,7 @@ pub const MEMORY_BYTES_MIN: u64 = 4 * 1024 * 1024;
 /// Smallest limit of processes: the guest, its threads and one command.
 pub const PIDS_MIN: u32 = 8;
 
-/// Smallest CPU ceiling: the kernel accepts no quota below one millisecond, see [`CPU_PERIOD_US`].
+/// Smallest CPU ceiling: the kernel accepts no quota below one millisecond, see `CPU_PERIOD_US`.
 pub const CPU_MILLIS_MIN: u32 = 10;
 
 /// Microseconds over which the CPU ceiling is averaged: the kernel's default. A shorter period lets a throttled
