@@ -22,7 +22,7 @@ const DIGEST_START_MIN: usize = 12;
 /// Why a text is no name of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// It is empty or longer than [`NAME_BYTES_MAX`].
+    /// It is empty or too long.
     #[error("an image name has 1 to {NAME_BYTES_MAX} bytes")]
     Length,
     /// The part before the tag is malformed.

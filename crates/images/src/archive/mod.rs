@@ -82,7 +82,7 @@ pub enum ArchiveError {
     /// A member that the image needs is not there.
     #[error("the archive has no member {0}")]
     Missing(String),
-    /// A JSON member is larger than [`JSON_BYTES_MAX`].
+    /// A JSON member is larger than a registry takes.
     #[error("{name} has {size} bytes; at most {JSON_BYTES_MAX} are read")]
     JsonTooLarge {
         /// Which member.
