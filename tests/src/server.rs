@@ -60,6 +60,8 @@ pub struct Server {
     arguments: Vec<String>,
     address: String,
     child: Option<Child>,
+    /// It has been ready once, so there may be something to clean up.
+    was_ready: bool,
 }
 
 impl Server {
@@ -79,7 +81,7 @@ impl Server {
         // The port is free again when the listener is dropped; nothing else on a test machine takes it at once.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut server = Server { binary: binary.to_owned(), data, arguments, address, child: None };
+        let mut server = Server { binary: binary.to_owned(), data, arguments, address, child: None, was_ready: false };
         server.spawn()?;
         Ok(server)
     }
@@ -228,7 +230,7 @@ impl Drop for Server {
         if failing {
             eprintln!("the end of the server's log:\n{}", self.log_tail());
         }
-        let deleted = self.delete_all();
+        let deleted = if self.was_ready { self.delete_all() } else { Ok(()) };
         let clean = wait::within(CLEAN_LIMIT, || self.traces().is_empty().then_some(()));
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
