@@ -81,7 +81,8 @@ impl Server {
         // The port is free again when the listener is dropped; nothing else on a test machine takes it at once.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut server = Server { binary: binary.to_owned(), data, arguments, address, child: None, was_ready: false };
+        let mut server =
+            Server { binary: binary.to_owned(), data, arguments, address, child: None, was_ready: false };
         server.spawn()?;
         Ok(server)
     }

@@ -3,6 +3,7 @@
 //! ```text
 //!   target/clients/python/    a virtual environment with tests/clients/requirements.txt
 //!   target/clients/litellm/   another, because litellm pins an `openai` of its own
+//!   target/clients/sdk/       the source archive of `openai`, because only that holds the SDK's own tests
 //!   target/clients/node/      tests/clients/package.json and its node_modules
 //!   …/.pins                   the pins it was made from; written last, so a half-made folder is made again
 //! ```
@@ -27,6 +28,7 @@ pub(super) fn prepare(target: &Path) -> Result<()> {
     let folder = target.join("clients");
     install(&folder.join("python"), &clients.join("requirements.txt"), python)?;
     install(&folder.join("litellm"), &clients.join("requirements-litellm.txt"), python)?;
+    install(&folder.join("sdk"), &clients.join("requirements-sdk.txt"), sdk)?;
     install(&folder.join("node"), &clients.join("package.json"), node)
 }
 
@@ -50,6 +52,30 @@ fn python(folder: &Path, pins: &Path) -> Result<()> {
     let mut pip = Command::new(folder.join("bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(pins);
     step::run(&mut pip, INSTALL_LIMIT)
+}
+
+/// Downloads the source archive and unpacks it into `source/`.
+fn sdk(folder: &Path, pins: &Path) -> Result<()> {
+    let mut pip = Command::new(folder.with_file_name("python").join("bin/python"));
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-binary",
+        ":all:",
+    ]);
+    step::run(pip.arg("--dest").arg(folder).arg("--requirement").arg(pins), INSTALL_LIMIT)?;
+    let mut archives = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let archive = archives.find(|path| path.extension().is_some_and(|end| end == "gz"));
+    let archive = archive.context("pip brought no source archive")?;
+    let source = folder.join("source");
+    fs::create_dir(&source)?;
+    let mut tar = Command::new("tar");
+    tar.args(["--extract", "--strip-components=1", "--directory"]).arg(source).arg("--file").arg(archive);
+    step::run(&mut tar, INSTALL_LIMIT)
 }
 
 fn node(folder: &Path, pins: &Path) -> Result<()> {

@@ -73,6 +73,7 @@ const RULES: &[Rule] = &[
     Rule { judge: code::sleeping_tests, why: "a test waits for a condition with a deadline" },
     Rule { judge: prose::dead_links, why: "a reader follows every link" },
     Rule { judge: prose::decision_numbers, why: "a decision is cited by its number" },
+    Rule { judge: prose::missing_tests, why: "a sentence of the threat model is worth what its test is" },
     Rule { judge: prose::machine_paths, why: "the tree must not know where it was checked out" },
 ];
 

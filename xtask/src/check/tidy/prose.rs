@@ -7,6 +7,8 @@ use crate::workspace;
 
 const DECISIONS: &str = "docs/decisions/";
 
+const THREAT_MODEL: &str = "docs/threat-model.md";
+
 /// Relative links of Markdown files that lead nowhere.
 pub(super) fn dead_links(files: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -65,6 +67,29 @@ pub(super) fn decision_numbers(files: &[File]) -> Vec<Finding> {
     findings
 }
 
+/// Tests that the threat model names and that are not there.
+pub(super) fn missing_tests(files: &[File]) -> Vec<Finding> {
+    let sources: Vec<&File> = files.iter().filter(|file| file.has_extension(&["rs"])).collect();
+    let exists = |name: &str| sources.iter().any(|file| file.text.contains(&format!("fn {name}()")));
+    let mut findings = Vec::new();
+    for file in files.iter().filter(|file| file.path == THREAT_MODEL) {
+        for (index, line) in file.text.lines().enumerate() {
+            for name in line.split('`').skip(1).step_by(2).filter(|word| is_sentence(word)) {
+                if !exists(name) {
+                    findings.push(Finding::at(file, index, format!("there is no test {name}")));
+                }
+            }
+        }
+    }
+    findings
+}
+
+/// True for a word that can only be the name of a test: lower case, with three underscores or more.
+fn is_sentence(word: &str) -> bool {
+    let plain = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    plain && word.matches('_').count() >= 3
+}
+
 /// The path of this checkout in any tracked file.
 pub(super) fn machine_paths(files: &[File]) -> Vec<Finding> {
     let root = workspace::root().to_string_lossy();
@@ -99,6 +124,17 @@ mod tests {
         let file = |path: &str| File { path: path.to_owned(), text: String::new() };
         let tree = [file("docs/decisions/0001-a.md"), file("docs/decisions/0001-b.md")];
         assert_eq!(decision_numbers(&tree), [Finding::whole(&tree[1], "number 0001 is taken")]);
+    }
+
+    #[test]
+    fn a_test_that_the_threat_model_names_must_be_there() {
+        let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
+        let model = |text: &str| {
+            let source = file("tests/tests/a.rs", "fn the_wall_holds_here() {}");
+            missing_tests(&[source, file(THREAT_MODEL, text)])
+        };
+        assert_eq!(model("`the_wall_holds_here` or `no_new_privs` in `crates/x`"), []);
+        assert_eq!(model("`the_wall_held_once`").len(), 1);
     }
 
     #[test]
