@@ -8,6 +8,9 @@ const LINES_MAX: usize = 700;
 /// The folders whose `sys` modules hold the system calls.
 const UNSAFE_CRATES: [&str; 2] = ["crates/runtime/", "crates/guest/"];
 
+/// How many lines above a pause the loop that looks at a condition may begin.
+const LOOP_DISTANCE: usize = 6;
+
 const DIALECTS: &str = "crates/api/src/";
 
 pub(super) fn too_long(files: &[File]) -> Vec<Finding> {
@@ -75,10 +78,21 @@ pub(super) fn dialects_meet(files: &[File]) -> Vec<Finding> {
     findings
 }
 
-/// Tests that let tokio sleep; clippy sees to `std::thread::sleep`.
+/// Tests that sleep instead of waiting for something. A pause between two looks at a condition is fine, and clippy sees
+/// to `std::thread::sleep`.
 pub(super) fn sleeping_tests(files: &[File]) -> Vec<Finding> {
-    let sleeps = |line: &str| line.contains("sleep(") && !line.contains("thread::sleep(");
-    rust(files).filter(|file| in_tests(file)).flat_map(|file| lines_with(file, sleeps)).collect()
+    let mut findings = Vec::new();
+    for file in rust(files).filter(|file| in_tests(file)) {
+        let lines: Vec<&str> = file.text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let sleeps = unquoted(line).contains("sleep(") && !line.contains("thread::sleep(");
+            let before = &lines[index.saturating_sub(LOOP_DISTANCE)..index];
+            if sleeps && !before.iter().any(|line| line.contains("while ") || line.contains("loop {")) {
+                findings.push(Finding::at(file, index, line.trim()));
+            }
+        }
+    }
+    findings
 }
 
 /// True for integration tests, whose first test says what they are for.
@@ -159,5 +173,6 @@ mod tests {
             &["tests/tests/a.rs:1"],
         );
         check(sleeping_tests, "crates/core/src/a.rs", "sleep(a)\n", &[]);
+        check(sleeping_tests, "tests/tests/a.rs", "while !done() {\n    sleep(a).await;\n}\n", &[]);
     }
 }

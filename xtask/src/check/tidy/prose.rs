@@ -70,7 +70,7 @@ pub(super) fn decision_numbers(files: &[File]) -> Vec<Finding> {
 /// Tests that the threat model names and that are not there.
 pub(super) fn missing_tests(files: &[File]) -> Vec<Finding> {
     let sources: Vec<&File> = files.iter().filter(|file| file.has_extension(&["rs"])).collect();
-    let exists = |name: &str| sources.iter().any(|file| file.text.contains(&format!("fn {name}()")));
+    let exists = |name: &str| sources.iter().any(|file| file.text.contains(&format!("fn {name}(")));
     let mut findings = Vec::new();
     for file in files.iter().filter(|file| file.path == THREAT_MODEL) {
         for (index, line) in file.text.lines().enumerate() {
