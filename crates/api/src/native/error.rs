@@ -242,3 +242,74 @@ const fn exec_problem(problem: ExecProblem) -> &'static str {
         ExecProblem::Other => "other",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lazaret_core::{State, Verb};
+
+    use super::*;
+    use crate::failure::{PanicMessage, Part};
+
+    /// One of each; the compiler asks for the words of a new variant, and the snapshot for its review.
+    fn failures() -> Vec<Failure> {
+        let core = [
+            Error::Unauthenticated,
+            Error::Forbidden { scope: "admin" },
+            Error::invalid("memory_bytes", "must be from 1 to 2, not 3"),
+            Error::not_found(Kind::Sandbox, "68a0000100008000800000000000ffff"),
+            Error::not_found(Kind::Cursor, "x"),
+            Error::AlreadyExists { kind: Kind::Account, id: "red".to_owned() },
+            Error::Refused { kind: Kind::Sandbox, state: State::Stopped, verb: Verb::Pause },
+            Error::InUse { kind: Kind::Image, id: "x".to_owned(), by: "a sandbox".to_owned() },
+            Error::File { path: "/x".to_owned(), problem: FileProblem::NoSpace },
+            Error::Exec { what: "x".to_owned(), problem: ExecProblem::OutOfMemory },
+            Error::LimitReached(Limit::Sandboxes),
+            Error::LimitReached(Limit::UploadBytes),
+            Error::Unsupported { what: "pause".to_owned() },
+            Error::Unavailable { retry_after: Some(Duration::from_secs(7)), source: "a secret".into() },
+            Error::internal("a secret"),
+        ];
+        let field = |problem| Rejection::Field { part: Part::Body, field: "a.b".to_owned(), problem };
+        let rejected = [
+            Rejection::UnknownPath,
+            Rejection::WrongMethod,
+            Rejection::MissingKey,
+            Rejection::Malformed { part: Part::Query, reason: "it is torn".to_owned() },
+            field(FieldProblem::Missing),
+            field(FieldProblem::Unknown),
+            field(FieldProblem::Duplicate),
+            field(FieldProblem::WrongType { expected: "a string".to_owned(), got: "null".to_owned() }),
+            Rejection::TooLarge { max_bytes: 5 },
+            Rejection::WrongMediaType { expected: "application/json" },
+            Rejection::UnsatisfiableRange { bytes: 5 },
+            Rejection::Ambiguous { name: "x".to_owned(), count: 2 },
+            Rejection::SlowBody,
+            Rejection::TimedOut,
+            Rejection::Panicked(PanicMessage("a secret".to_owned())),
+        ];
+        core.into_iter().map(Failure::from).chain(rejected.into_iter().map(Failure::from)).collect()
+    }
+
+    #[test]
+    fn every_failure_has_its_status_code_and_sentence() {
+        let lines: Vec<String> = failures()
+            .iter()
+            .map(|failure| {
+                let (status, problem) = answer(failure);
+                format!("{} {}", status.as_u16(), serde_json::to_string(&problem).unwrap())
+            })
+            .collect();
+        assert!(!lines.iter().any(|line| line.contains("secret")), "a source leaks: {lines:#?}");
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn the_time_to_wait_is_what_the_core_knows_and_never_zero() {
+        let unavailable = |retry_after| Failure::from(Error::Unavailable { retry_after, source: "x".into() });
+        assert_eq!(retry_after_s(&unavailable(Some(Duration::from_secs(7)))), 7);
+        assert_eq!(retry_after_s(&unavailable(Some(Duration::ZERO))), 1);
+        assert_eq!(retry_after_s(&unavailable(None)), 1);
+    }
+}

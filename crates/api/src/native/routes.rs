@@ -44,7 +44,7 @@ pub(crate) fn routes() -> Routes<Native> {
         .on(POST, "/lazaret/v1/sandboxes/{id}/files/{*path}", files::change)
         .on(GET, "/lazaret/v1/images", images::list)
         .stream(POST, "/lazaret/v1/images/import", images::import)
-        .stream(POST, "/lazaret/v1/images/pull", images::pull)
+        .on(POST, "/lazaret/v1/images/pull", images::pull)
         .on(DELETE, "/lazaret/v1/images/{*name}", images::delete)
         .stream(GET, "/lazaret/v1/events", events::list)
         .on(POST, "/lazaret/v1/accounts", accounts::create)

@@ -108,10 +108,10 @@ async fn what_is_wrong_is_told_before_the_close() {
         (json!({"command": []}).to_string(), None, "invalid", json!("command")),
         (json!({"command": ["true"], "background": true}).to_string(), None, "invalid", json!("background")),
         (
-            json!({"command": ["cat"], "tty": {"rows": 0, "cols": 1}}).to_string(),
+            json!({"command": ["cat"], "tty": {"rows": 1, "cols": 1, "term": ""}}).to_string(),
             None,
             "invalid",
-            json!("tty.rows"),
+            json!("tty.term"),
         ),
         (
             json!({"command": ["sleep"]}).to_string(),

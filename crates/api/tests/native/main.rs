@@ -14,6 +14,7 @@ mod files_change;
 mod files_read;
 mod files_write;
 mod images;
+mod observed;
 mod operations;
 mod requests;
 mod run_code;

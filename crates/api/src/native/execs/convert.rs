@@ -34,6 +34,10 @@ fn body(field: &str, reason: &str) -> Rejection {
     Rejection::Field { part: Part::Body, field: field.to_owned(), problem }
 }
 
+fn missing(field: &str) -> Rejection {
+    Rejection::Field { part: Part::Body, field: field.to_owned(), problem: FieldProblem::Missing }
+}
+
 impl TryFrom<wire::ExecRequest> for Exec {
     type Error = Rejection;
 
@@ -65,15 +69,7 @@ fn tty(tty: wire::Tty) -> Result<lazaret_core::Tty, Rejection> {
     if term.is_empty() || term.len() > TERM_MAX_BYTES || !term.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(body("tty.term", "is not the name of a terminal"));
     }
-    let (rows, cols) = size("tty.", Some(tty.rows), Some(tty.cols))?;
-    Ok(lazaret_core::Tty { rows, cols, term })
-}
-
-fn size(prefix: &str, rows: Option<u16>, cols: Option<u16>) -> Result<(u16, u16), Rejection> {
-    let check = |name: &str, value: Option<u16>| {
-        value.filter(|value| *value > 0).ok_or_else(|| body(&format!("{prefix}{name}"), "must be at least 1"))
-    };
-    Ok((check("rows", rows)?, check("cols", cols)?))
+    Ok(lazaret_core::Tty { rows: tty.rows, cols: tty.cols, term })
 }
 
 impl Exec {
@@ -130,7 +126,8 @@ impl wire::Control {
                 _ => Err(body("signal", "must be from 1 to 64")),
             },
             wire::ControlKind::Resize => {
-                let (rows, cols) = size("", self.rows, self.cols)?;
+                let rows = self.rows.ok_or_else(|| missing("rows"))?;
+                let cols = self.cols.ok_or_else(|| missing("cols"))?;
                 Ok(ExecInput::Resize { rows, cols })
             }
         }

@@ -75,12 +75,14 @@ pub(crate) async fn write(
     State(app): State<App>,
     target: Target,
     Query(query): Query<wire::WriteQuery>,
-    Upload(body): Upload,
+    upload: Upload,
 ) -> Result<Json<wire::FileEntry>, Failure> {
     let path = convert::path(&target.params)?;
     let options = query.options()?;
-    let written = app.core.files.write(&target.caller, target.id, query.user, &path, &options, body);
-    Ok(Json(written.await?.into()))
+    let files = &app.core.files;
+    let write = |body| files.write(&target.caller, target.id, query.user, &path, &options, body);
+    let entry = upload.given_to(app.settings.request_timeout, write).await?;
+    Ok(Json(entry.into()))
 }
 
 /// Remove a file, a link or a directory.

@@ -35,9 +35,9 @@ pub(crate) async fn import(
     State(app): State<App>,
     Authenticated(caller): Authenticated,
     Query(query): Query<wire::ImportQuery>,
-    Upload(body): Upload,
+    upload: Upload,
 ) -> Result<(StatusCode, Json<wire::Image>), Failure> {
-    let body = limited(body, app.settings.image_max_bytes, Limit::ImageSize);
+    let body = limited(upload.into_body(), app.settings.image_max_bytes, Limit::ImageSize);
     let source = query.source.unwrap_or_default().into();
     // The client knows how much it has sent; nobody else asks.
     let progress = watch::Sender::new(ImportProgress { bytes_read: 0, entries: 0 });
