@@ -80,8 +80,10 @@ fn print(event: &Event, json: bool) -> Result<()> {
     }
     let sandbox = event.sandbox_id.as_deref().map_or_else(|| "-".to_owned(), short_id);
     let what = event.state.as_deref().unwrap_or(&event.kind);
+    let detail = event.more.get("what").and_then(serde_json::Value::as_str);
+    let detail = detail.map_or_else(String::new, |detail| format!(" {detail}"));
     let why = event.reason.as_ref().map_or_else(String::new, |reason| format!(" ({})", reason.message));
-    let line = format!("{}  {}  {sandbox}  {what}{why}", event.at, event.sequence);
+    let line = format!("{}  {}  {sandbox}  {what}{detail}{why}", event.at, event.sequence);
     writeln!(io::stdout(), "{}", printable(&line))?;
     Ok(())
 }

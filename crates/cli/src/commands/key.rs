@@ -29,7 +29,7 @@ pub enum Key {
         account: String,
         /// A name to know it by
         #[arg(long)]
-        name: Option<String>,
+        name: String,
         /// What it may do, can be given several times [default: everyday work, no administration]
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
@@ -59,8 +59,7 @@ impl Key {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<u8> {
         match self {
             Self::Create { account, name, scopes, expires } => {
-                let mut body = Map::new();
-                body.extend(name.map(|name| ("name".to_owned(), json!(name))));
+                let mut body = Map::from_iter([("name".to_owned(), json!(name))]);
                 body.extend((!scopes.is_empty()).then(|| ("scopes".to_owned(), json!(scopes))));
                 body.extend(expires.map(|seconds| ("expires_in_s".to_owned(), json!(seconds))));
                 let request = client.post(&["accounts", &account, "keys"])?.json(&body);

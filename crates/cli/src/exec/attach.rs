@@ -19,6 +19,9 @@ use crate::wire::{ExecRequest, Exited, Tty};
 
 /// How long a killed process may take to be reported. After that the connection is closed, which ends it as well.
 const KILL_WAIT: Duration = Duration::from_secs(2);
+/// How often the server hears of us. It ends an exec whose client is silent for some forty seconds, and the answers to its
+/// own pings wait while standard output does.
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(10);
 /// Messages towards the process that wait for the network.
 const QUEUE: usize = 4;
 
@@ -105,6 +108,7 @@ pub(crate) async fn attach(
         Err(error) = tell_all(teller, queued) => Err(error),
         Err(error) = send_stdin(attachment.stdin, queue.clone()) => Err(error),
         Err(error) = send_sizes(attachment.tty, resized, queue.clone()) => Err(error),
+        Err(error) = show_presence(queue.clone()) => Err(error),
         ended = pass_signals(signals, queue) => Ok(ended),
     }
 }
@@ -153,6 +157,16 @@ async fn send_stdin(wanted: bool, queue: mpsc::Sender<Tell>) -> Result<()> {
 async fn send_sizes(wanted: bool, mut resized: Signal, queue: mpsc::Sender<Tell>) -> Result<()> {
     while wanted && resized.recv().await.is_some() && queue.send(terminal::size().into()).await.is_ok() {}
     std::future::pending().await
+}
+
+async fn show_presence(queue: mpsc::Sender<Tell>) -> Result<()> {
+    let mut ticks = tokio::time::interval(PRESENCE_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // A full queue is waiting for the process, which the server knows.
+        let _full = queue.try_send(Tell::Presence);
+    }
 }
 
 /// Ends when the process was killed and its end was not reported in time.

@@ -57,6 +57,9 @@ pub(super) enum Tell {
     /// Bytes for its standard input.
     #[serde(skip)]
     Stdin(Bytes),
+    /// Nothing; it shows the server that somebody is there.
+    #[serde(skip)]
+    Presence,
     /// Its standard input ends.
     StdinEnd,
     /// This signal is sent to its process group.
@@ -128,6 +131,7 @@ impl Teller {
     pub(super) async fn tell(&mut self, tell: Tell) -> Result<()> {
         let message = match tell {
             Tell::Stdin(bytes) => Message::Binary(bytes),
+            Tell::Presence => Message::Ping(Bytes::new()),
             other => Message::text(serde_json::to_string(&other)?),
         };
         self.0.send(message).await.map_err(|error| lost(&error).into())

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::download::skipped;
+use super::download::{NO_TARGET, skipped};
 use super::place::RemotePath;
 use super::remote::{Entry, Files};
 use super::{DEPTH_MAX, ENTRIES_MAX};
@@ -85,11 +85,14 @@ fn pack_blocking(
                     return Err(Failure::new(format!("{from} became shorter while it was read")).into());
                 }
             }
-            FileKind::Link => {
-                header.set_entry_type(EntryType::Symlink);
-                header.set_size(0);
-                tar.append_link(&mut header, &name, entry.link_target.unwrap_or_default())?;
-            }
+            FileKind::Link => match entry.link_target {
+                Some(target) => {
+                    header.set_entry_type(EntryType::Symlink);
+                    header.set_size(0);
+                    tar.append_link(&mut header, &name, target)?;
+                }
+                None => skipped(&from, NO_TARGET),
+            },
             FileKind::Other => skipped(&from, "it is neither a file nor a directory nor a link"),
         }
     }

@@ -17,6 +17,9 @@ use super::{DEPTH_MAX, ENTRIES_MAX, bar};
 use crate::failure::{Failure, say};
 use crate::wire::FileKind;
 
+/// Why a link is left out whose target the API cannot tell.
+pub(super) const NO_TARGET: &str = "it points at a name that is not UTF-8";
+
 /// A directory that is still to be copied.
 struct Pending {
     from: RemotePath,
@@ -103,16 +106,15 @@ async fn tree(files: &Files, from: &RemotePath, found: RemotePath, entry: &Entry
                     fetch(files, &path, file, &bar).await?;
                     new.finish()?;
                 }
-                FileKind::Link => {
-                    let target = entry.link_target.clone().unwrap_or_default();
-                    if stays_inside(&target, depth) {
-                        dir.link(&entry.name, &target)?;
-                    } else {
+                FileKind::Link => match &entry.link_target {
+                    Some(target) if stays_inside(target, depth) => dir.link(&entry.name, target)?,
+                    Some(target) => {
                         bar.suspend(|| {
-                            skipped(&path, &format!("it points out of the copy, at {}", shown(&target)))
+                            skipped(&path, &format!("it points out of the copy, at {}", shown(target)))
                         });
                     }
-                }
+                    None => bar.suspend(|| skipped(&path, NO_TARGET)),
+                },
                 FileKind::Other => {
                     bar.suspend(|| skipped(&path, "it is neither a file nor a directory nor a link"))
                 }

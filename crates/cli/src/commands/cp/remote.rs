@@ -36,6 +36,7 @@ pub(super) struct Entry {
     pub(super) bytes: u64,
     /// Permissions without set-id and sticky bits.
     pub(super) mode: u32,
+    /// Where a link points; `None` if it is none, or its target is no UTF-8, which the API cannot tell.
     pub(super) link_target: Option<OsString>,
 }
 
@@ -65,9 +66,9 @@ impl Files {
             if entry.kind != FileKind::Link {
                 return Ok(Some((path, entry)));
             }
-            let target = entry.link_target.as_deref().unwrap_or_default();
-            path = path
-                .resolve_link(target.as_bytes())
+            path = entry
+                .link_target
+                .and_then(|target| path.resolve_link(target.as_bytes()))
                 .ok_or_else(|| Failure::new(format!("{path} is a link that leads nowhere")))?;
         }
         Err(Failure::new(format!("{path} is one of too many links")).into())
@@ -164,7 +165,7 @@ impl Entry {
             kind: entry.kind,
             bytes: entry.bytes,
             mode: mode & PERMISSIONS,
-            link_target: entry.link_target.map(OsString::from),
+            link_target: entry.link_target.filter(|target| !target.contains('\u{fffd}')).map(OsString::from),
         })
     }
 }
