@@ -29,8 +29,11 @@ use crate::wire::{Background, ExecRequest};
   echo 'print(6 * 7)' | lazaret exec -i web -- python3 -
   lazaret exec -d web -- sh -c 'while date; do sleep 1; done'; lazaret logs -f web
 
-Exit codes: the command's own; 128 + n if signal n ended it; 124 after --timeout; 125 if lazaret failed, 126 if the
-program cannot be executed, 127 if there is no such program.")]
+Exit codes:
+  0 to 255   the command's own; 128 + n if signal n ended it
+  124        --timeout ended it
+  125        lazaret failed
+  126, 127   the program cannot be executed, or does not exist")]
 pub struct Exec {
     /// Send standard input to the command
     #[arg(short, long)]

@@ -193,3 +193,49 @@ fn say_if_empty<T>(rows: &[T], advice: &str) {
         say(advice);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        globals: Globals,
+        #[command(subcommand)]
+        command: ClientCommand,
+    }
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn what_stands_behind_the_program_is_the_programs_own() {
+        for before in
+            [&["x", "exec", "-i", "box"][..], &["x", "exec", "-i", "box", "--"], &["x", "run", "--rm"]]
+        {
+            let line = Line::try_parse_from([before, &["ls", "-la", "--json", "--", "-i"]].concat()).unwrap();
+            assert!(!line.globals.json);
+            let shown = format!("{:?}", line.command);
+            assert!(shown.contains(r#"command: ["ls", "-la", "--json", "--", "-i"]"#), "{shown}");
+        }
+    }
+
+    #[test]
+    fn every_command_explains_itself_in_lines_that_begin_with_a_capital_and_do_not_end_with_a_stop() {
+        fn check(command: &clap::Command) {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                about.starts_with(char::is_uppercase) && !about.ends_with('.'),
+                "{}: {about}",
+                command.get_name()
+            );
+            command.get_subcommands().for_each(check);
+        }
+        Line::command().get_subcommands().for_each(check);
+    }
+}

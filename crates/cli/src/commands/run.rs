@@ -39,8 +39,11 @@ use crate::wire::{Background, ExecRequest, Exited, ImageList, Sandbox};
   tar c src | lazaret run --rm -i --memory 2g -- sh -c 'tar x && make -C src'
   lazaret run -d --name web -- python3 -m http.server; lazaret logs -f web
 
-Exit codes: the command's own; 128 + n if signal n ended it; 124 after --timeout; 125 if lazaret failed, 126 if the
-program cannot be executed, 127 if there is no such program.")]
+Exit codes:
+  0 to 255   the command's own; 128 + n if signal n ended it
+  124        --timeout ended it
+  125        lazaret failed
+  126, 127   the program cannot be executed, or does not exist")]
 pub struct Run {
     /// Delete the sandbox when the command ends
     #[arg(long, conflicts_with = "detach")]
