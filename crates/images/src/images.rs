@@ -162,10 +162,7 @@ impl Shared {
     }
 
     fn list(&self) -> Result<Vec<Image>, ImagesError> {
-        if let Err(error) = self.current_host() {
-            // The other images are there all the same; `find` says what is wrong with this one.
-            tracing::warn!(error = &error as &dyn std::error::Error, "the host image is not available");
-        }
+        self.look_at_host();
         let state = lock(&self.state);
         let mut images: Vec<Image> =
             state.index.records.iter().map(|(digest, record)| state.image(digest, record)).collect();
@@ -233,6 +230,9 @@ impl Shared {
     }
 
     fn remove(&self, name: &str) -> Result<(), ImagesError> {
+        if lock(&self.state).is_of_host(name)? {
+            self.look_at_host();
+        }
         let _changing = lock(&self.changing);
         let (image, leaving) = {
             let state = lock(&self.state);
@@ -264,6 +264,14 @@ impl Shared {
             self.layout.remove_file(&self.layout.blob(&blob))?;
         }
         tree.map_or(Ok(()), |tree| self.layout.remove_rootfs(&tree))
+    }
+
+    /// Makes sure that it is known which image is the `host` image now, where there can be one.
+    fn look_at_host(&self) {
+        if let Err(error) = self.current_host() {
+            // The other images are there all the same; `find` says what is wrong with this one.
+            tracing::warn!(error = &error as &dyn std::error::Error, "the host image is not available");
+        }
     }
 
     /// The `host` image as the host is now.
@@ -334,6 +342,12 @@ impl State {
 
     fn fresh_host(&self, stamp: &Stamp) -> Option<Digest> {
         self.host.as_ref().filter(|(taken, _)| taken == stamp).map(|(_, digest)| *digest)
+    }
+
+    /// Whether the name stands for a `host` image, be it the current one or an old one.
+    fn is_of_host(&self, name: &str) -> Result<bool, ImagesError> {
+        let record = self.resolve(name)?.and_then(|image| self.index.records.get(&image));
+        Ok(record.is_some_and(|record| record.source.is_none()))
     }
 
     fn is_current_host(&self, image: &Digest) -> bool {

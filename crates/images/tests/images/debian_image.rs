@@ -132,9 +132,13 @@ async fn a_debian_root_file_system_arrives_as_tar_would_unpack_it() {
         eprintln!("skipped the packaged forms: {reason}");
         return;
     }
+    // A layout in a directory comes as a tar of the directory.
+    run("tar", &["--create", "--file", &at("layout.tar"), "--directory", &layout, "."]).unwrap();
+    let image = store.import(fs::read(at("layout.tar")).unwrap(), Some("debian:layout")).await.unwrap();
+    same("layout.tar", &tree(&store.root(&image).await), &wanted);
     for (file, name) in [("saved.tar", "debian:saved"), ("oci.tar", "debian:oci")] {
         let image = store.import(fs::read(at(file)).unwrap(), None).await.unwrap();
-        assert_eq!(image.names, [name]);
+        assert!(image.names.iter().any(|its| its == name), "{:?}", image.names);
         same(file, &tree(&store.root(&image).await), &wanted);
     }
 }

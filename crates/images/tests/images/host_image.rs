@@ -192,6 +192,11 @@ async fn a_restart_finds_the_same_image_and_clears_what_a_crash_left() {
     fs::create_dir(&unnamed).unwrap();
 
     let store = open(data.path(), host.path()).unwrap();
+    // Not even before anybody has asked for it by name.
+    assert!(matches!(
+        store.remove(&image.digest.to_string()).await,
+        Err(Error::Invalid { field: "image", .. })
+    ));
     assert_eq!(host_image(&store).await, image);
     assert!(!half_made.exists() && !unnamed.exists());
     assert_eq!(fs::metadata(data.path()).unwrap().mode() & 0o7777, 0o700);
