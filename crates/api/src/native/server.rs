@@ -10,8 +10,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::error::ErrorBody;
+use super::target::Asked;
 use super::{accounts, events, execs, files, images, sandboxes};
-use crate::auth::Authenticated;
 use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
@@ -43,10 +43,7 @@ pub(crate) struct RuntimeDescription {
 /// What this server is and can do.
 #[utoipa::path(get, path = "/lazaret/v1/server", operation_id = "get_server", tag = "server",
     responses((status = 200, body = ServerDescription), (status = "default", body = ErrorBody)))]
-pub(crate) async fn show(
-    State(app): State<App>,
-    Authenticated(_caller): Authenticated,
-) -> Result<Json<ServerDescription>, Failure> {
+pub(crate) async fn show(State(app): State<App>, _asked: Asked) -> Result<Json<ServerDescription>, Failure> {
     let able = app.core.runtime_capabilities();
     Ok(Json(ServerDescription {
         version: app.settings.version.clone(),

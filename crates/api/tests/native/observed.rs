@@ -55,16 +55,16 @@ async fn the_log_names_the_request_and_the_sandbox_and_none_of_the_clients_secre
     let log = Log::default();
     let _listening = log.listen();
     let body = json!({"env": {"TOKEN": "env-secret"}, "labels": {"a": "label-secret"}});
-    let made = server.post("/lazaret/v1/sandboxes?x=query-secret").json(&body).send().await;
-    assert_eq!(made.status, 201, "this route has no query, and ignores one");
-    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let made = server.post("/lazaret/v1/sandboxes").json(&body).send().await.expect(201);
+    let id = made["id"].as_str().unwrap().to_owned();
+    server.get("/lazaret/v1/sandboxes?name=query-secret").send().await.expect(200);
     let exec = json!({"command": ["echo", "output-secret"], "env": {"B": "exec-secret"}});
     let ran = server.post(&at(&id, "/exec")).json(&exec).send().await;
     server.put(&at(&id, "/files/tmp/name-secret")).body("file-secret").send().await.expect(200);
     server
         .get("/lazaret/v1/server")
         .key("wrong-key-secret")
-        .from_peer("192.0.2.1:9")
+        .peer("192.0.2.1:9")
         .send()
         .await
         .expect(401);
@@ -75,7 +75,7 @@ async fn the_log_names_the_request_and_the_sandbox_and_none_of_the_clients_secre
     }
     assert!(!text.contains(ADMIN_KEY), "{text}");
     let served: Vec<_> = text.lines().filter(|line| line.contains("served")).collect();
-    assert_eq!(served.len(), 4, "{text}");
+    assert_eq!(served.len(), 5, "{text}");
     let exec = served.iter().find(|line| line.contains("{id}/exec")).expect("the exec is logged");
     for part in [ran.header("x-request-id"), &crate::core_id(&id).to_string(), "status=200", "account.id="] {
         assert!(exec.contains(part), "{part} in {exec}");

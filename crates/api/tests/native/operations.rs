@@ -35,10 +35,10 @@ async fn metrics_are_for_loopback_peers_and_admins() {
         settings.metrics = Some(Arc::new(|| "up 1\n".to_owned()));
     })
     .await;
-    let stranger = || server.get("/metrics").from_peer("192.0.2.1:4000");
+    let stranger = || server.get("/metrics").peer("192.0.2.1:4000");
     for allowed in [
-        server.get("/metrics").no_key().from_peer("127.0.0.1:4000"),
-        server.get("/metrics").no_key().from_peer("[::1]:4000"),
+        server.get("/metrics").no_key().peer("127.0.0.1:4000"),
+        server.get("/metrics").no_key().peer("[::1]:4000"),
         stranger(),
     ] {
         let answer = allowed.send().await;

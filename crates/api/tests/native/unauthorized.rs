@@ -82,3 +82,18 @@ async fn another_accounts_sandbox_looks_like_a_missing_one_on_every_route() {
     }
     assert_eq!(server.get(&crate::at(&id, "")).send().await.status, 200, "its owner still has it");
 }
+
+#[tokio::test]
+async fn every_route_refuses_query_keys_that_it_does_not_have() {
+    let server = Server::start().await;
+    let id = sandbox(&server).await;
+    for route in native().filter(|route| route.access == Access::Key && !route.path.ends_with("/ws")) {
+        let path = format!("{}?made_up=1", filled(&route, &id));
+        let answer = server.call(route.method.clone(), &path).send().await;
+        assert_eq!(answer.status, 400, "{} {path}", route.method);
+        if route.method != "HEAD" {
+            assert_eq!(answer.json()["error"]["field"], "made_up", "{} {path}", route.method);
+        }
+    }
+    assert_eq!(server.get(&crate::at(&id, "")).send().await.status, 200, "nothing was done");
+}

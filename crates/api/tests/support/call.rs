@@ -51,7 +51,7 @@ impl Call {
     }
 
     /// As if it came from this peer.
-    pub fn from_peer(mut self, peer: &str) -> Self {
+    pub fn peer(mut self, peer: &str) -> Self {
         let peer: std::net::SocketAddr = peer.parse().expect("an address");
         self.request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
         self

@@ -9,12 +9,12 @@ use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use lazaret_core::services::NewKey;
-use lazaret_core::{AccountId, Caller, Error, KeyId, Kind, Scope};
+use lazaret_core::{AccountId, Error, KeyId, Kind, Scope};
 
 use super::error::ErrorBody;
+use super::target::Asked;
 use super::time::rfc3339;
-use crate::auth::Authenticated;
-use crate::extract::{Json, PathParams};
+use crate::extract::Json;
 use crate::failure::Failure;
 use crate::ids;
 use crate::settings::App;
@@ -30,22 +30,19 @@ const TIER_DEFAULT: &str = "default";
     responses((status = 201, body = wire::Account), (status = "default", body = ErrorBody)))]
 pub(crate) async fn create(
     State(app): State<App>,
-    Authenticated(caller): Authenticated,
+    asked: Asked,
     Json(new): Json<wire::NewAccount>,
 ) -> Result<(StatusCode, Json<wire::Account>), Failure> {
     let tier = new.tier.as_deref().unwrap_or(TIER_DEFAULT);
-    let account = app.core.accounts.create(&caller, &new.name, tier).await?;
+    let account = app.core.accounts.create(&asked.caller, &new.name, tier).await?;
     Ok((StatusCode::CREATED, Json(account.into())))
 }
 
 /// Every account.
 #[utoipa::path(get, path = "/lazaret/v1/accounts", operation_id = "list_accounts", tag = "accounts",
     responses((status = 200, body = wire::AccountList), (status = "default", body = ErrorBody)))]
-pub(crate) async fn list(
-    State(app): State<App>,
-    Authenticated(caller): Authenticated,
-) -> Result<Json<wire::AccountList>, Failure> {
-    let accounts = app.core.accounts.list(&caller).await?;
+pub(crate) async fn list(State(app): State<App>, asked: Asked) -> Result<Json<wire::AccountList>, Failure> {
+    let accounts = app.core.accounts.list(&asked.caller).await?;
     Ok(Json(wire::AccountList { accounts: accounts.into_iter().map(wire::Account::from).collect() }))
 }
 
@@ -53,12 +50,8 @@ pub(crate) async fn list(
 #[utoipa::path(delete, path = "/lazaret/v1/accounts/{id}", operation_id = "delete_account", tag = "accounts",
     params(("id" = String, Path, description = "The account's id, or self")),
     responses((status = 204), (status = "default", body = ErrorBody)))]
-pub(crate) async fn delete(
-    State(app): State<App>,
-    Authenticated(caller): Authenticated,
-    params: PathParams,
-) -> Result<StatusCode, Failure> {
-    app.core.accounts.delete(&caller, account(&caller, &params)?).await?;
+pub(crate) async fn delete(State(app): State<App>, asked: Asked) -> Result<StatusCode, Failure> {
+    app.core.accounts.delete(&asked.caller, account(&asked)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -69,8 +62,7 @@ pub(crate) async fn delete(
     responses((status = 201, body = wire::Key), (status = "default", body = ErrorBody)))]
 pub(crate) async fn create_key(
     State(app): State<App>,
-    Authenticated(caller): Authenticated,
-    params: PathParams,
+    asked: Asked,
     Json(new): Json<wire::NewKey>,
 ) -> Result<Response, Failure> {
     let new = NewKey {
@@ -81,7 +73,7 @@ pub(crate) async fn create_key(
         },
         expires_in: new.expires_in_s.map(Duration::from_secs),
     };
-    let (key, secret) = app.core.accounts.create_key(&caller, account(&caller, &params)?, new).await?;
+    let (key, secret) = app.core.accounts.create_key(&asked.caller, account(&asked)?, new).await?;
     let mut key = wire::Key::from(key);
     key.secret = Some(secret.expose().to_owned());
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(key)).into_response())
@@ -91,12 +83,8 @@ pub(crate) async fn create_key(
 #[utoipa::path(get, path = "/lazaret/v1/accounts/{id}/keys", operation_id = "list_keys", tag = "accounts",
     params(("id" = String, Path, description = "The account's id, or self")),
     responses((status = 200, body = wire::KeyList), (status = "default", body = ErrorBody)))]
-pub(crate) async fn list_keys(
-    State(app): State<App>,
-    Authenticated(caller): Authenticated,
-    params: PathParams,
-) -> Result<Json<wire::KeyList>, Failure> {
-    let keys = app.core.accounts.list_keys(&caller, account(&caller, &params)?).await?;
+pub(crate) async fn list_keys(State(app): State<App>, asked: Asked) -> Result<Json<wire::KeyList>, Failure> {
+    let keys = app.core.accounts.list_keys(&asked.caller, account(&asked)?).await?;
     Ok(Json(wire::KeyList { keys: keys.into_iter().map(wire::Key::from).collect() }))
 }
 
@@ -106,22 +94,18 @@ pub(crate) async fn list_keys(
     params(("id" = String, Path, description = "The account's id, or self"),
         ("key" = String, Path, description = "The key's id")),
     responses((status = 204), (status = "default", body = ErrorBody)))]
-pub(crate) async fn delete_key(
-    State(app): State<App>,
-    Authenticated(caller): Authenticated,
-    params: PathParams,
-) -> Result<StatusCode, Failure> {
-    let text = params.text("key", Kind::Key)?;
+pub(crate) async fn delete_key(State(app): State<App>, asked: Asked) -> Result<StatusCode, Failure> {
+    let text = asked.params.text("key", Kind::Key)?;
     let key =
         ids::parse_uuid(text).map(KeyId::from_bytes).ok_or_else(|| Error::not_found(Kind::Key, text))?;
-    app.core.accounts.delete_key(&caller, account(&caller, &params)?, key).await?;
+    app.core.accounts.delete_key(&asked.caller, account(&asked)?, key).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn account(caller: &Caller, params: &PathParams) -> Result<AccountId, Error> {
-    let text = params.text("id", Kind::Account)?;
+fn account(asked: &Asked) -> Result<AccountId, Error> {
+    let text = asked.params.text("id", Kind::Account)?;
     if text == SELF {
-        return Ok(caller.account);
+        return Ok(asked.caller.account);
     }
     ids::parse_uuid(text).map(AccountId::from_bytes).ok_or_else(|| Error::not_found(Kind::Account, text))
 }

@@ -21,9 +21,9 @@ use super::error::{ErrorBody, problem};
 use super::execs::events::{KEEP_ALIVE, event};
 use super::execs::wants_events;
 use super::execs::wire::Failed;
+use super::target::Asked;
 use super::time::rfc3339;
-use crate::auth::Authenticated;
-use crate::extract::{Json, Query};
+use crate::extract::Json;
 use crate::failure::{Failure, FieldProblem, Part, Rejection};
 use crate::ids;
 use crate::settings::App;
@@ -46,10 +46,10 @@ const LAST_EVENT_ID: &str = "last-event-id";
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    Authenticated(caller): Authenticated,
+    asked: Asked<wire::EventQuery>,
     headers: HeaderMap,
-    Query(query): Query<wire::EventQuery>,
 ) -> Result<Response, Failure> {
+    let Asked { caller, query, .. } = asked;
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(Rejection::query("limit", format!("must be from 1 to {LIMIT_MAX}, not {limit}")).into());

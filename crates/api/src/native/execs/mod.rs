@@ -14,7 +14,7 @@ use lazaret_core::{Error, ExecId, Kind};
 
 use super::error::ErrorBody;
 use super::target::Target;
-use crate::extract::{Json, PathParams, Query};
+use crate::extract::{Json, PathParams};
 use crate::failure::{Failure, Part, Rejection};
 use crate::ids;
 use crate::settings::App;
@@ -88,10 +88,9 @@ pub(crate) async fn list(State(app): State<App>, target: Target) -> Result<Json<
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn output(
     State(app): State<App>,
-    target: Target,
-    Query(query): Query<wire::OutputQuery>,
+    target: Target<wire::OutputQuery>,
 ) -> Result<Response, Failure> {
-    let offset = query.offset.unwrap_or(0);
+    let offset = target.query.offset.unwrap_or(0);
     let exec = exec_id(&target.params)?;
     let session = app.core.execs.attach(&target.caller, target.id, exec, offset).await?;
     Ok(events::respond(session, bytes::Bytes::new(), offset))

@@ -14,7 +14,7 @@ use super::target::Target;
 use crate::body::Upload;
 use crate::context::RequestContext;
 use crate::download::{Wanted, respond};
-use crate::extract::{Json, Query};
+use crate::extract::Json;
 use crate::failure::{Failure, Rejection};
 use crate::settings::App;
 
@@ -30,25 +30,25 @@ use crate::settings::App;
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn read(
     State(app): State<App>,
-    target: Target,
+    target: Target<wire::ReadQuery>,
     context: RequestContext,
     headers: HeaderMap,
-    Query(query): Query<wire::ReadQuery>,
 ) -> Result<Response, Failure> {
     let path = convert::path(&target.params)?;
-    let (files, caller, id) = (&app.core.files, &target.caller, target.id);
+    let Target { caller, id, query, .. } = &target;
+    let (files, user, id) = (&app.core.files, &query.user, *id);
     if query.stat && query.list {
         return Err(Rejection::query("list", "cannot be asked together with stat").into());
     }
     if query.stat {
-        let entry = bounded(&app, files.stat(caller, id, query.user, &path)).await?;
+        let entry = bounded(&app, files.stat(caller, id, user.clone(), &path)).await?;
         return Ok(Json(wire::FileEntry::from(entry)).into_response());
     }
     if query.list {
-        let listing = bounded(&app, files.list(caller, id, query.user, &path)).await?;
+        let listing = bounded(&app, files.list(caller, id, user.clone(), &path)).await?;
         return Ok(Json(wire::Directory::from(listing)).into_response());
     }
-    let read = |range| bounded(&app, files.read(caller, id, query.user.clone(), &path, range));
+    let read = |range| bounded(&app, files.read(caller, id, user.clone(), &path, range));
     let (name, is_head) = (path.file_name(), context.method == Method::HEAD);
     if is_head || Wanted::is_asked(&headers) {
         let (entry, nothing) = read(Wanted::NOTHING).await?;
@@ -73,14 +73,14 @@ pub(crate) async fn read(
     responses((status = 200, body = wire::FileEntry), (status = "default", body = ErrorBody)))]
 pub(crate) async fn write(
     State(app): State<App>,
-    target: Target,
-    Query(query): Query<wire::WriteQuery>,
+    target: Target<wire::WriteQuery>,
     upload: Upload,
 ) -> Result<Json<wire::FileEntry>, Failure> {
     let path = convert::path(&target.params)?;
+    let Target { caller, id, query, .. } = &target;
     let options = query.options()?;
-    let files = &app.core.files;
-    let write = |body| files.write(&target.caller, target.id, query.user, &path, &options, body);
+    let (files, user) = (&app.core.files, query.user.clone());
+    let write = |body| files.write(caller, *id, user, &path, &options, body);
     let entry = upload.given_to(app.settings.request_timeout, write).await?;
     Ok(Json(entry.into()))
 }
@@ -94,11 +94,11 @@ pub(crate) async fn write(
     responses((status = 204), (status = "default", body = ErrorBody)))]
 pub(crate) async fn remove(
     State(app): State<App>,
-    target: Target,
-    Query(query): Query<wire::RemoveQuery>,
+    target: Target<wire::RemoveQuery>,
 ) -> Result<StatusCode, Failure> {
     let path = convert::path(&target.params)?;
-    app.core.files.remove(&target.caller, target.id, query.user, &path, query.recursive).await?;
+    let Target { caller, id, query, .. } = target;
+    app.core.files.remove(&caller, id, query.user, &path, query.recursive).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -112,12 +112,11 @@ pub(crate) async fn remove(
     responses((status = 204), (status = "default", body = ErrorBody)))]
 pub(crate) async fn change(
     State(app): State<App>,
-    target: Target,
-    Query(query): Query<wire::ActQuery>,
+    target: Target<wire::ActQuery>,
     Json(operation): Json<wire::Operation>,
 ) -> Result<StatusCode, Failure> {
     let path = convert::path(&target.params)?;
-    let (files, caller, id, user) = (&app.core.files, &target.caller, target.id, query.user);
+    let (files, caller, id, user) = (&app.core.files, &target.caller, target.id, target.query.user);
     match Act::try_from(operation)? {
         Act::MakeDirectory { mode, parents } => files.mkdir(caller, id, user, &path, mode, parents).await?,
         Act::Rename { to } => files.rename(caller, id, user, &path, &to).await?,

@@ -9,20 +9,17 @@ use lazaret_core::{Error, ImportProgress, Kind, Limit};
 use tokio::sync::watch;
 
 use super::error::ErrorBody;
-use crate::auth::Authenticated;
+use super::target::Asked;
 use crate::body::{Upload, limited};
-use crate::extract::{Json, PathParams, Query};
+use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
 
 /// Every image here; all accounts share them.
 #[utoipa::path(get, path = "/lazaret/v1/images", operation_id = "list_images", tag = "images",
     responses((status = 200, body = wire::ImageList), (status = "default", body = ErrorBody)))]
-pub(crate) async fn list(
-    State(app): State<App>,
-    Authenticated(caller): Authenticated,
-) -> Result<Json<wire::ImageList>, Failure> {
-    let images = app.core.images.list(&caller).await?;
+pub(crate) async fn list(State(app): State<App>, asked: Asked) -> Result<Json<wire::ImageList>, Failure> {
+    let images = app.core.images.list(&asked.caller).await?;
     Ok(Json(wire::ImageList { images: images.into_iter().map(wire::Image::from).collect() }))
 }
 
@@ -33,11 +30,11 @@ pub(crate) async fn list(
     responses((status = 201, body = wire::Image), (status = "default", body = ErrorBody)))]
 pub(crate) async fn import(
     State(app): State<App>,
-    Authenticated(caller): Authenticated,
-    Query(query): Query<wire::ImportQuery>,
+    asked: Asked<wire::ImportQuery>,
     upload: Upload,
 ) -> Result<(StatusCode, Json<wire::Image>), Failure> {
     let body = limited(upload.into_body(), app.settings.image_max_bytes, Limit::ImageSize);
+    let Asked { caller, query, .. } = asked;
     let source = query.source.unwrap_or_default().into();
     // The client knows how much it has sent; nobody else asks.
     let progress = watch::Sender::new(ImportProgress { bytes_read: 0, entries: 0 });
@@ -51,11 +48,11 @@ pub(crate) async fn import(
     responses((status = 201, body = wire::Image), (status = "default", body = ErrorBody)))]
 pub(crate) async fn pull(
     State(app): State<App>,
-    Authenticated(caller): Authenticated,
+    asked: Asked,
     Json(pull): Json<wire::Pull>,
 ) -> Result<(StatusCode, Json<wire::Image>), Failure> {
     let progress = watch::Sender::new(ImportProgress { bytes_read: 0, entries: 0 });
-    let image = app.core.images.pull(&caller, &pull.reference, progress).await?;
+    let image = app.core.images.pull(&asked.caller, &pull.reference, progress).await?;
     Ok((StatusCode::CREATED, Json(image.into())))
 }
 
@@ -63,15 +60,11 @@ pub(crate) async fn pull(
 #[utoipa::path(delete, path = "/lazaret/v1/images/{name}", operation_id = "delete_image", tag = "images",
     params(("name" = String, Path, description = "A name or digest")),
     responses((status = 204), (status = "default", body = ErrorBody)))]
-pub(crate) async fn delete(
-    State(app): State<App>,
-    Authenticated(caller): Authenticated,
-    params: PathParams,
-) -> Result<StatusCode, Failure> {
-    let name = params.text("name", Kind::Image)?;
+pub(crate) async fn delete(State(app): State<App>, asked: Asked) -> Result<StatusCode, Failure> {
+    let name = asked.params.text("name", Kind::Image)?;
     if name.is_empty() {
         return Err(Error::not_found(Kind::Image, name).into());
     }
-    app.core.images.remove(&caller, name).await?;
+    app.core.images.remove(&asked.caller, name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,9 +10,8 @@ use axum::http::StatusCode;
 use lazaret_core::{SandboxSpec, limits};
 
 use super::error::ErrorBody;
-use super::target::Target;
-use crate::auth::Authenticated;
-use crate::extract::{Json, OptionalJson, Query};
+use super::target::{Asked, Target};
+use crate::extract::{Json, OptionalJson};
 use crate::failure::{Failure, Rejection};
 use crate::settings::App;
 
@@ -22,11 +21,11 @@ use crate::settings::App;
     responses((status = 201, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(crate) async fn create(
     State(app): State<App>,
-    Authenticated(caller): Authenticated,
+    asked: Asked,
     OptionalJson(new): OptionalJson<wire::NewSandbox>,
 ) -> Result<(StatusCode, Json<wire::Sandbox>), Failure> {
     let spec: SandboxSpec = new.into_spec(app.core.sandboxes.default_resources())?;
-    let sandbox = app.core.sandboxes.create(&caller, spec).await?;
+    let sandbox = app.core.sandboxes.create(&asked.caller, spec).await?;
     Ok((StatusCode::CREATED, Json(sandbox.into())))
 }
 
@@ -36,11 +35,10 @@ pub(crate) async fn create(
     responses((status = 200, body = wire::SandboxPage), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list(
     State(app): State<App>,
-    Authenticated(caller): Authenticated,
-    Query(query): Query<wire::ListQuery>,
+    asked: Asked<wire::ListQuery>,
 ) -> Result<Json<wire::SandboxPage>, Failure> {
-    let (filter, request) = query.into_request()?;
-    let page = app.core.sandboxes.list(&caller, &filter, request).await?;
+    let (filter, request) = asked.query.into_request()?;
+    let page = app.core.sandboxes.list(&asked.caller, &filter, request).await?;
     let sandboxes = page.items.into_iter().map(wire::Sandbox::from).collect();
     Ok(Json(wire::SandboxPage { sandboxes, has_more: page.has_more }))
 }
