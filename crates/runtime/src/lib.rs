@@ -22,6 +22,7 @@ pub mod doctor;
 mod error;
 mod filesystem;
 mod guest_binary;
+mod guest_client;
 mod id_range;
 mod layout;
 mod process;
@@ -34,5 +35,6 @@ mod sys;
 mod template;
 
 pub use error::{Error, SetupError, Step};
+pub use guest_client::GuestClient;
 pub use id_range::{IdRange, IdSpace, RANGE_IDS};
 pub use runtime::{NamespacesRuntime, RuntimeConfig};

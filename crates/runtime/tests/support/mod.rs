@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test binary uses another part of this")]
 
 mod asking;
+pub(crate) mod socket;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,160 @@
+//! Files: listings, downloads and uploads.
+
+use futures_util::stream::{self, StreamExt};
+use lazaret_core::ports::Listing;
+use lazaret_core::{Body, FilePath, FileScope, Result};
+use lazaret_protocol::limits::DATA_MAX;
+use lazaret_protocol::{Entry, HostMessage, List, Metadata, RequestBody, Walk};
+
+use super::channel::{Channel, Reply};
+use super::convert;
+use super::error::GuestError;
+
+/// Bytes of paths and link targets that one listing may hold in the server's memory. Ten thousand paths of ordinary
+/// length need one of them; a tree made of the longest names is cut.
+const LISTING_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// How far a listing goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// The entries of one directory.
+    Directory,
+    /// The regular files of a tree.
+    Tree,
+}
+
+/// A listing that is asked for.
+pub(super) struct Request<'a> {
+    pub(super) scope: &'a FileScope,
+    pub(super) path: &'a FilePath,
+    pub(super) max_entries: usize,
+    pub(super) depth: Depth,
+}
+
+impl Request<'_> {
+    /// As a message.
+    pub(super) fn body(&self) -> Result<RequestBody> {
+        let target = convert::target(self.scope, self.path)?;
+        let limit = u32::try_from(self.max_entries).unwrap_or(u32::MAX);
+        Ok(match self.depth {
+            Depth::Directory => RequestBody::List(List { target, limit }),
+            Depth::Tree => RequestBody::Walk(Walk { target, limit }),
+        })
+    }
+
+    /// Receives the entries.
+    pub(super) async fn receive(&self, channel: &mut Channel) -> Result<Listing, GuestError> {
+        let mut listing = Listing { entries: Vec::new(), truncated: false };
+        let mut bytes = 0_usize;
+        loop {
+            let entries = match channel.reply().await? {
+                Reply::Entries(entries) => entries,
+                Reply::ListEnd { truncated } => {
+                    listing.truncated |= truncated;
+                    return Ok(listing);
+                }
+                other => return Err(other.unexpected()),
+            };
+            for Entry { path, metadata } in entries {
+                if listing.entries.len() == self.max_entries {
+                    return Err(GuestError::Violation("more entries than were asked for"));
+                }
+                if !self.is_possible(&path) {
+                    return Err(GuestError::Violation("an entry that no directory has"));
+                }
+                let link = metadata.link_target.as_ref().map_or(0, |target| target.len());
+                bytes += self.path.as_bytes().len() + path.len() + link;
+                if bytes > LISTING_MAX_BYTES {
+                    listing.truncated = true;
+                    return Ok(listing);
+                }
+                match self.join(&path) {
+                    Some(path) => listing.entries.push(convert::entry(path, metadata)),
+                    // Below a long directory, a path may be longer than any that can be asked for.
+                    None => listing.truncated = true,
+                }
+            }
+        }
+    }
+
+    /// Whether an honest guest could send that name or relative path.
+    fn is_possible(&self, path: &[u8]) -> bool {
+        let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.contains(&0);
+        match self.depth {
+            Depth::Directory => is_name(path) && !path.contains(&b'/'),
+            Depth::Tree => path.split(|byte| *byte == b'/').all(is_name),
+        }
+    }
+
+    fn join(&self, path: &[u8]) -> Option<FilePath> {
+        let root = self.path.as_bytes();
+        let root = root.strip_suffix(b"/").unwrap_or(root);
+        FilePath::new([root, b"/", path].concat()).ok()
+    }
+}
+
+/// What is left of a download.
+struct Download {
+    channel: Channel,
+    path: FilePath,
+    /// Bytes that may still come; `None` is any number.
+    left: Option<u64>,
+}
+
+/// The contents of a file, at most `length` bytes of them.
+pub(super) fn body(channel: Channel, path: FilePath, length: Option<u64>) -> Body {
+    let download = Download { channel, path, left: length };
+    stream::unfold(Some(download), |state| async move {
+        let mut download = state?;
+        match download.next().await {
+            Ok(Some(bytes)) => Some((Ok(bytes), Some(download))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error.for_path(&download.path)), None)),
+        }
+    })
+    .boxed()
+}
+
+impl Download {
+    async fn next(&mut self) -> Result<Option<bytes::Bytes>, GuestError> {
+        let bytes = match self.channel.reply().await? {
+            Reply::Data(bytes) => bytes,
+            Reply::Done => return Ok(None),
+            other => return Err(other.unexpected()),
+        };
+        if let Some(left) = &mut self.left {
+            let less = left.checked_sub(bytes.len() as u64);
+            *left = less.ok_or(GuestError::Violation("more of the file than was asked for"))?;
+        }
+        Ok(Some(bytes))
+    }
+}
+
+/// Sends a file and commits it. If `body` ends in an error, the connection is dropped without a commit, and the guest
+/// keeps nothing.
+pub(super) async fn upload(channel: &mut Channel, path: &FilePath, mut body: Body) -> Result<Metadata> {
+    while let Some(chunk) = body.next().await {
+        for piece in chunk?.chunks(DATA_MAX) {
+            let sent = channel.send(&HostMessage::Data(piece)).await;
+            taken(channel, sent).await.map_err(|error| error.for_path(path))?;
+        }
+    }
+    let sent = channel.send(&HostMessage::Commit).await;
+    taken(channel, sent).await.map_err(|error| error.for_path(path))?;
+    match channel.reply().await {
+        Ok(Reply::Written(written)) => Ok(written.metadata),
+        Ok(other) => Err(other.unexpected().for_path(path)),
+        Err(error) => Err(error.for_path(path)),
+    }
+}
+
+/// A guest that has refused takes no more data; why, it has said before it closed the connection.
+async fn taken(channel: &mut Channel, sent: Result<(), GuestError>) -> Result<(), GuestError> {
+    match sent {
+        Err(GuestError::Lost(error)) => match channel.reply().await {
+            Err(refused @ GuestError::Refused(_)) => Err(refused),
+            _ => Err(GuestError::Lost(error)),
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,349 @@
+//! The `Guest` port against the real guest in a real sandbox.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use lazaret_core::ports::Guest as _;
+use lazaret_core::{
+    Body, Error, ExecEvent, ExecExit, ExecId, ExecInput, ExecOutput, ExecProblem, ExecSession, ExecSpec,
+    FileKind, FilePath, FileProblem, FileScope, ReadRange, SandboxId, Stdin, Tty, WriteOptions,
+    body_from_bytes,
+};
+use lazaret_runtime::GuestClient;
+use support::socket::Socket;
+use support::{Host, PATIENCE};
+
+/// A running sandbox and a client of its guest.
+struct Ready {
+    host: Host,
+    id: SandboxId,
+    guest: GuestClient,
+}
+
+impl Ready {
+    async fn new() -> Self {
+        let host = Host::new();
+        let id = host.running().await.id;
+        let socket = Socket(host.directory_of(id).join("guest.sock"));
+        Self { host, id, guest: GuestClient::new(Arc::new(socket)) }
+    }
+
+    async fn start(&self, spec: ExecSpec) -> ExecSession {
+        self.guest.exec(self.id, &spec).await.unwrap()
+    }
+
+    async fn run(&self, spec: ExecSpec) -> (String, String, ExecOutput) {
+        finish(self.start(spec).await).await
+    }
+
+    async fn put(&self, name: &str, contents: &[u8]) {
+        let body = body_from_bytes(contents.to_vec());
+        let scope = FileScope::default();
+        self.guest.write(self.id, &scope, &path(name), &WriteOptions::default(), body).await.unwrap();
+    }
+
+    async fn get(&self, scope: &FileScope, name: &str, range: ReadRange) -> Result<Vec<u8>, Error> {
+        let (_, mut body) = self.guest.read(self.id, scope, &path(name), range).await?;
+        let mut contents = Vec::new();
+        while let Some(chunk) = body.next().await {
+            contents.extend_from_slice(&chunk?);
+        }
+        Ok(contents)
+    }
+}
+
+async fn next(session: &mut ExecSession) -> Option<ExecEvent> {
+    let event = tokio::time::timeout(PATIENCE, session.events.recv()).await.expect("an event in time");
+    event.map(|event| event.expect("no error"))
+}
+
+async fn finish(mut session: ExecSession) -> (String, String, ExecOutput) {
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    loop {
+        match next(&mut session).await.expect("an end before the channel closes") {
+            ExecEvent::Stdout(bytes) => stdout.extend_from_slice(&bytes),
+            ExecEvent::Stderr(bytes) => stderr.extend_from_slice(&bytes),
+            ExecEvent::Exited(output) => {
+                assert_eq!(next(&mut session).await, None, "the end is the last event");
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                return (text(&stdout), text(&stderr), output);
+            }
+        }
+    }
+}
+
+fn path(path: &str) -> FilePath {
+    FilePath::new(path).unwrap()
+}
+
+fn command(words: &[&str]) -> ExecSpec {
+    ExecSpec { command: words.iter().map(|word| (*word).to_owned()).collect(), ..ExecSpec::default() }
+}
+
+fn sh(script: &str) -> ExecSpec {
+    command(&["sh", "-c", script])
+}
+
+fn beneath(root: &str) -> FileScope {
+    FileScope { user: None, beneath: Some(path(root)) }
+}
+
+#[tokio::test]
+async fn a_program_runs_with_all_that_its_spec_says() {
+    let ready = Ready::new().await;
+    let spec = ExecSpec {
+        cwd: Some("/tmp".to_owned()),
+        env: [("GREETING".to_owned(), "hello".to_owned())].into(),
+        user: Some("nobody".to_owned()),
+        ..sh("pwd; id -u; echo $GREETING; echo oops >&2; exit 7")
+    };
+    let (stdout, stderr, output) = ready.run(spec).await;
+    assert_eq!((stdout.as_str(), stderr.as_str()), ("/tmp\n65534\nhello\n", "oops\n"));
+    assert_eq!(output.exit, ExecExit::Code(7));
+    assert!(!output.timed_out && !output.truncated && output.duration > Duration::ZERO);
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn input_signals_and_limits_reach_the_program() {
+    let ready = Ready::new().await;
+    let session = ready.start(ExecSpec { stdin: Stdin::Stream, ..command(&["wc", "-c"]) }).await;
+    session.input.send(ExecInput::Stdin(Bytes::from(vec![b'x'; 300_000]))).await.unwrap();
+    session.input.send(ExecInput::StdinEnd).await.unwrap();
+    assert_eq!(finish(session).await.0.trim(), "300000");
+
+    // Whoever drops its end of the input has ended it.
+    let mut session = ready.start(ExecSpec { stdin: Stdin::Stream, ..command(&["cat"]) }).await;
+    let (input, _) = tokio::sync::mpsc::channel(1);
+    drop(std::mem::replace(&mut session.input, input));
+    assert_eq!(finish(session).await.2.exit, ExecExit::Code(0));
+
+    let session = ready.start(command(&["sleep", "1000"])).await;
+    session.input.send(ExecInput::Signal(15)).await.unwrap();
+    assert_eq!(finish(session).await.2.exit, ExecExit::Signal(15));
+
+    let timeout = Some(Duration::from_millis(50));
+    let (_, _, output) = ready.run(ExecSpec { timeout, ..command(&["sleep", "1000"]) }).await;
+    assert!(output.timed_out);
+
+    let limited = ExecSpec { output_limit_bytes: Some(10), ..sh("printf 0123456789abc") };
+    let (stdout, _, output) = ready.run(limited).await;
+    assert_eq!((stdout.as_str(), output.truncated), ("0123456789", true));
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn a_terminal_has_its_size_and_takes_another() {
+    let ready = Ready::new().await;
+    let tty = Tty { rows: 30, cols: 100, term: "vt100".to_owned() };
+    let script = "stty size; trap 'stty size; exit 3' WINCH; echo ready; while :; do sleep 0.05; done";
+    let mut session = ready.start(ExecSpec { tty: Some(tty), ..command(&["bash", "-c", script]) }).await;
+    let mut seen = String::new();
+    while !seen.contains("ready") {
+        match next(&mut session).await {
+            Some(ExecEvent::Stdout(bytes)) => seen.push_str(&String::from_utf8_lossy(&bytes)),
+            other => panic!("{other:?} after {seen}"),
+        }
+    }
+    assert!(seen.starts_with("30 100"), "{seen}");
+    session.input.send(ExecInput::Resize { rows: 40, cols: 120 }).await.unwrap();
+    let (stdout, _, output) = finish(session).await;
+    assert!(stdout.contains("40 120"), "{stdout}");
+    assert_eq!(output.exit, ExecExit::Code(3));
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn why_a_program_does_not_start_is_an_error_of_the_core() {
+    let ready = Ready::new().await;
+    ready.put("/tmp/plain", b"text").await;
+    let long = "x".repeat(200_000);
+    let huge = "y".repeat(2_000_000);
+    for (spec, what, problem) in [
+        (command(&["no-such"]), "no-such", ExecProblem::ProgramNotFound),
+        (command(&["/tmp/plain"]), "/tmp/plain", ExecProblem::NotExecutable),
+        (
+            ExecSpec { cwd: Some("/no/such".to_owned()), ..command(&["true"]) },
+            "/no/such",
+            ExecProblem::BadWorkingDirectory,
+        ),
+        (ExecSpec { user: Some("eve".to_owned()), ..command(&["true"]) }, "eve", ExecProblem::UnknownUser),
+        (command(&["true", &long]), "true", ExecProblem::ArgumentsTooLong),
+        (command(&["true", &huge]), "true", ExecProblem::ArgumentsTooLong),
+    ] {
+        match ready.guest.exec(ready.id, &spec).await {
+            Err(Error::Exec { what: got, problem: got_problem }) => {
+                assert_eq!((got.as_str(), got_problem), (what, problem));
+            }
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn dropping_the_session_ends_the_program() {
+    let ready = Ready::new().await;
+    let script = "trap 'touch /tmp/ended; exit' TERM; echo ready; while :; do sleep 0.02; done";
+    let mut session = ready.start(sh(script)).await;
+    assert_eq!(next(&mut session).await, Some(ExecEvent::Stdout(Bytes::from_static(b"ready\n"))));
+    drop(session);
+    support::eventually("the program ended", async || {
+        ready.guest.stat(ready.id, &FileScope::default(), &path("/tmp/ended")).await.is_ok()
+    })
+    .await;
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn a_background_exec_goes_on_and_is_attached_to_again() {
+    let ready = Ready::new().await;
+    let id = ExecId::from_bytes([7; 16]);
+    let spec = sh("printf 0123; trap 'printf 4567; exit 5' USR1; while :; do sleep 0.02; done");
+    let mut first = ready.guest.exec_background(ready.id, id, &spec).await.unwrap();
+    assert!(first.pid > 0);
+    assert_eq!(next(&mut first).await, Some(ExecEvent::Stdout(Bytes::from_static(b"0123"))));
+    drop(first);
+    let listed = ready.guest.list_execs(ready.id).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((listed[0].id, listed[0].command[0].as_str(), &listed[0].output), (id, "sh", &None));
+    assert_eq!(listed[0].started_at.unix_seconds(), 0x0707_0707);
+
+    let second = ready.guest.attach(ready.id, id, 2).await.unwrap();
+    second.input.send(ExecInput::Signal(10)).await.unwrap();
+    let (stdout, _, output) = finish(second).await;
+    assert_eq!((stdout.as_str(), output.exit, output.truncated), ("234567", ExecExit::Code(5), false));
+
+    ready.guest.remove_exec(ready.id, id).await.unwrap();
+    assert!(matches!(ready.guest.remove_exec(ready.id, id).await, Err(Error::NotFound { .. })));
+    assert!(matches!(ready.guest.attach(ready.id, id, 0).await.map(drop), Err(Error::NotFound { .. })));
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn output_that_nobody_read_in_time_is_told_as_truncated() {
+    let ready = Ready::new().await;
+    let id = ExecId::from_bytes([1; 16]);
+    drop(ready.guest.exec_background(ready.id, id, &sh("head -c 3000000 /dev/zero")).await.unwrap());
+    support::eventually("the exec ended", async || {
+        ready.guest.list_execs(ready.id).await.unwrap()[0].output.is_some()
+    })
+    .await;
+    let (stdout, _, output) = finish(ready.guest.attach(ready.id, id, 0).await.unwrap()).await;
+    assert!(stdout.len() < 3_000_000);
+    assert!(output.truncated);
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn files_go_in_come_out_and_are_listed() {
+    let ready = Ready::new().await;
+    let scope = FileScope::default();
+    let contents: Vec<u8> = (0..500_000_u32).flat_map(u32::to_le_bytes).collect();
+    let chunks: Vec<_> = contents.chunks(100_000).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+    let body: Body = stream::iter(chunks).boxed();
+    let options = WriteOptions { mode: 0o640, parents: true };
+    let entry = ready.guest.write(ready.id, &scope, &path("/data/a/file"), &options, body).await.unwrap();
+    assert_eq!((entry.bytes, entry.mode, entry.kind), (2_000_000, 0o640, FileKind::File));
+    let all = ReadRange::default();
+    assert_eq!(ready.get(&scope, "/data/a/file", all).await.unwrap(), contents);
+    let part = ReadRange { offset: 1000, length: Some(200_000) };
+    assert_eq!(ready.get(&scope, "/data/a/file", part).await.unwrap(), contents[1000..201_000]);
+
+    ready.run(sh("cd /data; printf x > \"$(printf '\\377')\"; ln -s a link; mkfifo fifo")).await;
+    let listing = ready.guest.list(ready.id, &scope, &path("/data"), 100).await.unwrap();
+    let mut names: Vec<_> =
+        listing.entries.iter().map(|entry| (entry.path.file_name(), entry.kind)).collect();
+    names.sort_by_key(|(name, _)| *name);
+    let want = [
+        (b"a".as_slice(), FileKind::Directory),
+        (b"fifo", FileKind::Other),
+        (b"link", FileKind::Link),
+        (b"\xff", FileKind::File),
+    ];
+    assert_eq!((names.as_slice(), listing.truncated), (want.as_slice(), false));
+    let walk = ready.guest.walk(ready.id, &beneath("/data"), &path("/data"), 1).await.unwrap();
+    assert_eq!((walk.entries.len(), walk.truncated), (1, true));
+    let walk = ready.guest.walk(ready.id, &beneath("/data"), &path("/data"), 9).await.unwrap();
+    assert_eq!(walk.entries.len(), 2);
+    assert!(walk.entries.iter().any(|entry| entry.path == path("/data/a/file")));
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn names_modes_and_owners_change() {
+    let ready = Ready::new().await;
+    let (guest, id, scope) = (&ready.guest, ready.id, FileScope::default());
+    guest.mkdir(id, &scope, &path("/a/b/c"), 0o700, true).await.unwrap();
+    guest.mkdir(id, &scope, &path("/a/b/c"), 0o700, true).await.unwrap();
+    ready.put("/a/file", b"x").await;
+    guest.rename(id, &scope, &path("/a/file"), &path("/a/b/file")).await.unwrap();
+    guest.chmod(id, &scope, &path("/a/b/file"), 0o4711).await.unwrap();
+    guest.chown(id, &scope, &path("/a/b/file"), 1000, 65_535).await.unwrap();
+    // A change of owner takes the set-user-id bit, as always.
+    let entry = guest.stat(id, &scope, &path("/a/b/file")).await.unwrap();
+    assert_eq!((entry.uid, entry.gid, entry.mode), (1000, 65_535, 0o711));
+    assert!(guest.remove(id, &scope, &path("/a"), false).await.is_err_and(|error| {
+        matches!(error, Error::File { problem: FileProblem::DirectoryNotEmpty, .. })
+    }));
+    guest.remove(id, &scope, &path("/a"), true).await.unwrap();
+    let gone = guest.stat(id, &scope, &path("/a")).await;
+    assert!(matches!(gone, Err(Error::File { problem: FileProblem::NotFound, .. })), "{gone:?}");
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn a_confined_path_never_leaves_its_root() {
+    let ready = Ready::new().await;
+    ready.put("/data/inside", b"inside").await;
+    ready.put("/outside", b"outside").await;
+    ready.run(sh("ln -s /outside /data/link; ln -s / /data/root; ln -s /etc/shadow /data/shadow")).await;
+    let all = ReadRange::default();
+    assert_eq!(ready.get(&beneath("/data"), "/data/inside", all).await.unwrap(), b"inside");
+    for name in
+        ["/data/link", "/data/root/outside", "/data/shadow", "/data/../outside", "/outside", "/database"]
+    {
+        let got = ready.get(&beneath("/data"), name, all).await;
+        assert!(matches!(got, Err(Error::File { problem: FileProblem::OutsideRoot, .. })), "{name}: {got:?}");
+    }
+    // Without confinement, links lead where they do for the tenant: never to the host.
+    assert_eq!(ready.get(&FileScope::default(), "/data/link", all).await.unwrap(), b"outside");
+    let shadow = ready.get(&FileScope::default(), "/data/shadow", all).await;
+    assert!(matches!(shadow, Err(Error::File { problem: FileProblem::NotFound, .. })), "{shadow:?}");
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_off_changes_nothing_and_a_full_disk_is_told() {
+    let ready = Ready::new().await;
+    let scope = FileScope::default();
+    ready.put("/file", b"old").await;
+    let broken: Body =
+        stream::iter([Ok(Bytes::from(vec![0; 300_000])), Err(Error::invalid("body", "ended too early"))])
+            .boxed();
+    let options = WriteOptions::default();
+    let got = ready.guest.write(ready.id, &scope, &path("/file"), &options, broken).await;
+    assert!(matches!(got, Err(Error::Invalid { field: "body", .. })), "{got:?}");
+    assert_eq!(ready.get(&scope, "/file", ReadRange::default()).await.unwrap(), b"old");
+
+    // The sandbox has 64 MiB of disk.
+    let endless: Body = stream::repeat_with(|| Ok(Bytes::from(vec![7; 1 << 20]))).take(200).boxed();
+    let got = ready.guest.write(ready.id, &scope, &path("/file"), &options, endless).await;
+    assert!(matches!(got, Err(Error::File { problem: FileProblem::NoSpace, .. })), "{got:?}");
+    assert_eq!(ready.get(&scope, "/file", ReadRange::default()).await.unwrap(), b"old");
+    ready.put("/file", b"new").await;
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn a_guest_that_dies_ends_the_session_without_an_exit() {
+    let ready = Ready::new().await;
+    let mut session = ready.start(command(&["sleep", "1000"])).await;
+    lazaret_core::ports::Runtime::stop(ready.host.runtime(), ready.id, Duration::ZERO).await.unwrap();
+    assert_eq!(next(&mut session).await, None);
+    ready.host.finish().await;
+}
