@@ -16,7 +16,7 @@ const KEY_HEADERS: [&str; 3] = ["api-key", "x-api-key", "x-bf-vk"];
 
 /// The key of a request: all that follows `Bearer `, which may have spaces, or a bare key header. A key in the query
 /// string is not looked at, since query strings end in logs.
-fn key(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(AUTHORIZATION).and_then(text).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key)

@@ -11,10 +11,11 @@
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, any, on};
@@ -38,6 +39,9 @@ pub(crate) trait Dialect: Send + Sync + 'static {
 
     /// Looks at the head before the handler runs.
     fn note(head: &axum::http::request::Parts) -> Self::Note;
+
+    /// Adds what this dialect's clients find on every answer, which took so long; nothing unless a dialect says so.
+    fn add_headers(_headers: &mut HeaderMap, _took: Duration) {}
 
     /// The status and body of a failure. The request id's header is added by the layer.
     fn failure(failure: &Failure, context: &RequestContext, note: &Self::Note) -> Response;

@@ -68,7 +68,9 @@ pub(crate) async fn serve<D: Dialect>(
         route = &*context.template, sandbox.id = tracing::field::Empty, account.id = tracing::field::Empty);
     async move {
         // Dropped without an answer, it tells of the client that went away.
-        let record = AccessRecord::begin(D::NAME, &context, Arc::clone(&guarded.app.settings.clock));
+        let clock = &guarded.app.settings.clock;
+        let began = clock.monotonic();
+        let record = AccessRecord::begin(D::NAME, &context, Arc::clone(clock));
         let mut response = answer(&guarded, request, next).await;
         if let Some(Pending(failure)) = response.extensions_mut().remove() {
             response = D::failure(&failure, &context, &note);
@@ -76,6 +78,7 @@ pub(crate) async fn serve<D: Dialect>(
         }
         let name = HeaderName::from_static(REQUEST_ID_HEADER);
         response.headers_mut().insert(name, context.id.header());
+        D::add_headers(response.headers_mut(), clock.monotonic().saturating_sub(began));
         record.end(response.status());
         response
     }

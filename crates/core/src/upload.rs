@@ -24,3 +24,10 @@ pub struct Upload {
     /// Position in creation order; breaks ties of `created_at`. Zero until the store has numbered it.
     pub sequence: u64,
 }
+
+impl Upload {
+    /// Its time has not ended.
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| end > now)
+    }
+}

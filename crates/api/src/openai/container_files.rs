@@ -3,9 +3,7 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use lazaret_core::{
-    Caller, CatalogueEntry, CatalogueEntryId, Error, FilePath, Kind, SandboxId, State as Life, Verb,
-};
+use lazaret_core::{Caller, CatalogueEntry, CatalogueEntryId, Error, FilePath, Kind, SandboxId};
 
 use super::containers::container_id;
 use super::exchange::{Answer, Exchange};
@@ -34,13 +32,7 @@ pub(super) async fn create(
     params: PathParams,
     request: Request,
 ) -> One {
-    let id = container_id(&params)?;
-    // A wrong container is told of before a wrong body.
-    let sandbox = app.core.sandboxes.get(&caller, id).await?;
-    if sandbox.state == Life::Expired {
-        let refused = Error::Refused { kind: Kind::Sandbox, state: Life::Expired, verb: Verb::Use };
-        return Err(refused.into());
-    }
+    let id = usable_container(&app, &caller, &params).await?;
     let entry = match media_type(request.headers()).as_deref() {
         Some("multipart/form-data") => from_form(&app, &exchange, &caller, id, request).await?,
         None | Some("application/json") => from_upload(&app, &exchange, &caller, id, request).await?,
@@ -66,37 +58,26 @@ async fn from_form(
     let mut form = Form::of(request, app.settings.body_idle_timeout)?;
     let (mut staged, mut filename) = (None, String::new());
     let (mut file_id, mut file_path) = (None, None);
-    let read = async {
-        while let Some(part) = form.next().await? {
-            match part {
-                Part::File { name, filename: given, body } if name == "file" => {
-                    if staged.is_some() {
-                        return Err(problem::repeated("file").into());
-                    }
-                    filename = paths::base_name(&given);
-                    staged = Some(catalogue.stage(caller, id, body).await?);
+    while let Some(part) = form.next().await? {
+        match part {
+            Part::File { name, filename: given, body } if name == "file" => {
+                if staged.is_some() {
+                    return Err(problem::repeated("file").into());
                 }
-                Part::File { name, .. } => return Err(problem::unexpected_file(&name).into()),
-                Part::Text { name, value } => match name.as_str() {
-                    "file_id" => file_id = Some(value),
-                    "file_path" => file_path = Some(value),
-                    "provider" => exchange.note.set_provider(&value),
-                    _ => {}
-                },
+                filename = paths::base_name(&given);
+                staged = Some(catalogue.stage(caller, id, body).await?);
             }
+            Part::File { name, .. } => return Err(problem::unexpected_file(&name).into()),
+            Part::Text { name, value } => match name.as_str() {
+                "file_id" => file_id = Some(value),
+                "file_path" => file_path = Some(value),
+                "provider" => exchange.note.set_provider(&value),
+                _ => {}
+            },
         }
-        exchange.check_provider("provider query parameter is required")?;
-        file_path.as_deref().map(paths::exact).transpose().map_err(Failure::from)
-    };
-    let path = match read.await {
-        Ok(path) => path,
-        Err(failure) => {
-            if let Some(staged) = staged {
-                catalogue.unstage(staged).await;
-            }
-            return Err(failure);
-        }
-    };
+    }
+    exchange.check_provider("provider query parameter is required")?;
+    let path = file_path.as_deref().map(paths::exact).transpose()?;
     match (staged, file_id) {
         (Some(staged), _) => {
             let path = match path {
@@ -120,7 +101,7 @@ async fn from_upload(
 ) -> Result<CatalogueEntry, Failure> {
     let bytes = read_json(request, app).await?;
     let bytes = if bytes.is_empty() { "{}".into() } else { bytes };
-    if let Ok(NamedProvider { provider: Some(provider) }) = parse(&bytes) {
+    if let NamedProvider { provider: Some(provider) } = parse(&bytes)? {
         exchange.note.set_provider(&provider);
     }
     exchange.check_provider("provider query parameter is required")?;
@@ -170,8 +151,7 @@ pub(super) async fn list(
     Authenticated(caller): Authenticated,
     params: PathParams,
 ) -> Result<Json<Answer<List<ContainerFile>>>, Failure> {
-    let id = container_id(&params)?;
-    app.core.sandboxes.get(&caller, id).await?;
+    let id = usable_container(&app, &caller, &params).await?;
     let page = ListQuery::of(&exchange).page(&exchange, &CONTAINER_LIMITS, ids::parse_container_file)?;
     let found = app.core.catalogue.list(&caller, id, page).await?;
     Ok(exchange.answer(envelope(&exchange, found, |file: &ContainerFile| &file.id)))
@@ -183,7 +163,7 @@ pub(super) async fn retrieve(
     Authenticated(caller): Authenticated,
     params: PathParams,
 ) -> One {
-    let (id, file) = (container_id(&params)?, file_id(&app, &caller, &params).await?);
+    let (id, file) = container_file(&app, &caller, &params).await?;
     Ok(exchange.answer(app.core.catalogue.get(&caller, id, file).await?.into()))
 }
 
@@ -193,7 +173,7 @@ pub(super) async fn delete(
     Authenticated(caller): Authenticated,
     params: PathParams,
 ) -> Result<Json<Answer<Deleted>>, Failure> {
-    let (id, file) = (container_id(&params)?, file_id(&app, &caller, &params).await?);
+    let (id, file) = container_file(&app, &caller, &params).await?;
     app.core.catalogue.delete(&caller, id, file).await?;
     let id = ids::container_file(file);
     Ok(exchange.answer(Deleted { id, object: "container.file.deleted", deleted: true }))
@@ -206,7 +186,7 @@ pub(super) async fn content(
     params: PathParams,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let (id, file) = (container_id(&params)?, file_id(&app, &caller, &params).await?);
+    let (id, file) = container_file(&app, &caller, &params).await?;
     let wanted = if Wanted::is_asked(&headers) {
         Wanted::of(&headers, app.core.catalogue.get(&caller, id, file).await?.bytes)?
     } else {
@@ -216,9 +196,21 @@ pub(super) async fn content(
     Ok(respond(entry.path.file_name(), entry.bytes, wanted, body))
 }
 
-/// The entry that the path names. A wrong container is told of before a wrong file.
-async fn file_id(app: &App, caller: &Caller, params: &PathParams) -> Result<CatalogueEntryId, Failure> {
-    app.core.sandboxes.get(caller, container_id(params)?).await?;
+/// The container that the path names. One that is gone or expired is told of before anything else that is wrong.
+async fn usable_container(app: &App, caller: &Caller, params: &PathParams) -> Result<SandboxId, Failure> {
+    let id = container_id(params)?;
+    app.core.sandboxes.check_usable(caller, id).await?;
+    Ok(id)
+}
+
+/// The file that the path names, and its container.
+async fn container_file(
+    app: &App,
+    caller: &Caller,
+    params: &PathParams,
+) -> Result<(SandboxId, CatalogueEntryId), Failure> {
+    let id = usable_container(app, caller, params).await?;
     let text = params.text("file_id", Kind::CatalogueEntry)?;
-    Ok(ids::parse_container_file(text).ok_or_else(|| Error::not_found(Kind::CatalogueEntry, text))?)
+    let file = ids::parse_container_file(text).ok_or_else(|| Error::not_found(Kind::CatalogueEntry, text))?;
+    Ok((id, file))
 }

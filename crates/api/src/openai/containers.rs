@@ -1,9 +1,8 @@
 //! `/containers`: convert, call, convert.
 
 use axum::extract::{Request, State};
-use axum::http::Method;
 use lazaret_core::services::SandboxFilter;
-use lazaret_core::{Error, Kind, SandboxId, SeedFile};
+use lazaret_core::{Error, FilePath, Kind, SandboxId, SeedFile};
 
 use super::exchange::{Answer, Exchange};
 use super::listing::{CONTAINER_LIMITS, ListQuery, envelope};
@@ -12,7 +11,7 @@ use super::wire::{Container, Deleted, List, NamedProvider, NewContainer};
 use super::{convert, paths};
 use crate::auth::Authenticated;
 use crate::extract::{Json, PathParams, parse, read_json};
-use crate::failure::Failure;
+use crate::failure::{Failure, Rejection};
 use crate::ids;
 use crate::settings::App;
 
@@ -25,10 +24,9 @@ pub(super) async fn create(
     Authenticated(caller): Authenticated,
     request: Request,
 ) -> One {
-    debug_assert_eq!(exchange.context.method, Method::POST);
     let bytes = read_json(request, &app).await?;
     // The answer to a body that is otherwise wrong depends on it.
-    if let Ok(NamedProvider { provider: Some(provider) }) = parse(&bytes) {
+    if let NamedProvider { provider: Some(provider) } = parse(&bytes)? {
         exchange.note.set_provider(&provider);
     }
     exchange.check_provider("provider is required")?;
@@ -43,10 +41,25 @@ pub(super) async fn create(
     for text in wanted {
         let id = ids::parse_file(&text).ok_or_else(|| Error::not_found(Kind::Upload, &text))?;
         let upload = app.core.uploads.get(&caller, id).await?;
-        spec.files.push(SeedFile { upload: id, path: paths::unique(&upload.filename)? });
+        let path = free_path(&app, &spec.files, &upload.filename)?;
+        spec.files.push(SeedFile { upload: id, path });
     }
-    let sandbox = app.core.sandboxes.create(&caller, spec).await?;
-    Ok(exchange.answer(sandbox.into()))
+    match app.core.sandboxes.create(&caller, spec).await {
+        // The one thing of a creation that is asked for and may not be built.
+        Err(Error::Unsupported { .. }) => Err(problem::unsupported("network_policy").into()),
+        made => Ok(exchange.answer(made?.into())),
+    }
+}
+
+/// Where the copy of a file goes: two may have the same name.
+fn free_path(app: &App, others: &[SeedFile], filename: &str) -> Result<FilePath, Rejection> {
+    if app.settings.openai.plain_names {
+        let plain = paths::plain(filename)?;
+        if others.iter().all(|other| other.path != plain) {
+            return Ok(plain);
+        }
+    }
+    paths::unique(filename)
 }
 
 pub(super) async fn list(

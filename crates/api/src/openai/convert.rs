@@ -86,14 +86,15 @@ fn idle_time(asked: Option<&ExpiresAfter>, settings: &OpenAiSettings) -> Result<
 
 fn egress_policy(asked: &NetworkPolicy) -> Result<EgressPolicy, Rejection> {
     const TYPES: [&str; 2] = ["disabled", "allowlist"];
-    let kind = asked.kind.as_deref().ok_or_else(|| problem::missing("network_policy.type"))?;
-    match kind {
+    // Never accepted and ignored, whatever the rest of the policy says.
+    if asked.domain_secrets.is_some() {
+        return Err(problem::unsupported("network_policy.domain_secrets"));
+    }
+    // A missing type is one value more that there is not.
+    match asked.kind.as_deref().unwrap_or_default() {
         "disabled" => Ok(EgressPolicy::Disabled),
         "allowlist" => {
             let field = "network_policy.allowed_domains";
-            if asked.domain_secrets.is_some() {
-                return Err(problem::unsupported("network_policy.domain_secrets"));
-            }
             match asked.allowed_domains.as_deref() {
                 None => Err(problem::missing(field)),
                 Some([]) => Err(problem::empty_array(field)),

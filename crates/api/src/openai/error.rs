@@ -2,11 +2,13 @@
 //!
 //! A state conflict is a 400: both SDKs would retry a 409.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use lazaret_core::{Error, Kind, Limit, State};
+use lazaret_core::{Error, FileProblem, Kind, Limit, State, limits};
 
 use super::exchange::{Note, request_type};
 use super::wire::{Envelope, ErrorBody, ExtraFields};
@@ -21,6 +23,9 @@ pub(crate) struct OpenAi;
 /// Seconds after which a client may try again where nothing better is known.
 const RETRY_AFTER_S: u64 = 1;
 
+/// The one version of the API that there has been.
+const API_VERSION: &str = "2020-10-01";
+
 const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
 
@@ -33,8 +38,15 @@ impl Dialect for OpenAi {
         Note::of(head)
     }
 
+    fn add_headers(headers: &mut HeaderMap, took: Duration) {
+        headers.insert("openai-version", HeaderValue::from_static(API_VERSION));
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        headers.insert("openai-processing-ms", took_ms.into());
+    }
+
     fn failure(failure: &Failure, context: &RequestContext, note: &Note) -> Response {
         let (status, error) = match failure {
+            Failure::Core(Error::Unauthenticated) => wrong_key(note),
             Failure::Core(error) => core(error, context),
             Failure::Rejected(rejection) => rejected(rejection, context),
         };
@@ -58,8 +70,8 @@ impl Dialect for OpenAi {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if matches!(status.as_u16(), 501 | 507) {
-            // The SDKs would send it twice more, to the same end.
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            // It is a quota, which waiting does not lift: the SDKs would send it twice more, to the same end.
             let name = HeaderName::from_static("x-should-retry");
             response.headers_mut().insert(name, HeaderValue::from_static("false"));
         }
@@ -74,8 +86,7 @@ fn retry_after(failure: &Failure, status: StatusCode) -> Option<u64> {
         }
         _ => None,
     };
-    let wants = matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
-    wants.then(|| known.unwrap_or(RETRY_AFTER_S))
+    (status == StatusCode::SERVICE_UNAVAILABLE).then(|| known.unwrap_or(RETRY_AFTER_S))
 }
 
 /// An answer: status and body.
@@ -90,15 +101,22 @@ fn invalid(
     (status, ErrorBody { message, kind: INVALID, param, code })
 }
 
+fn wrong_key(note: &Note) -> Verdict {
+    let message = format!(
+        "Incorrect API key provided: {}. The right one was printed by `lazaret serve` at its first start, or made \
+         with `lazaret key create`.",
+        note.masked_key()
+    );
+    invalid(StatusCode::UNAUTHORIZED, Some("invalid_api_key"), None, message)
+}
+
 fn core(error: &Error, context: &RequestContext) -> Verdict {
     let bad = |code, param: Option<&str>, message: String| {
         invalid(StatusCode::BAD_REQUEST, code, param.map(str::to_owned), message)
     };
     match error {
         Error::Unauthenticated => {
-            let message =
-                "Incorrect API key provided. It is the one that `lazaret serve` printed at its first start.";
-            invalid(StatusCode::UNAUTHORIZED, Some("invalid_api_key"), None, message.to_owned())
+            invalid(StatusCode::UNAUTHORIZED, Some("invalid_api_key"), None, sentence(error))
         }
         Error::Forbidden { .. } => invalid(StatusCode::FORBIDDEN, None, None, sentence(error)),
         Error::Invalid { field: "body", reason } => bad(None, None, format!("The request body {reason}.")),
@@ -110,15 +128,15 @@ fn core(error: &Error, context: &RequestContext) -> Verdict {
         Error::Refused { state: State::Expired, .. } => bad(None, None, "Container is expired.".to_owned()),
         Error::Refused { state, .. } => bad(None, None, format!("Container is {state}.")),
         Error::AlreadyExists { .. } | Error::InUse { .. } => bad(None, None, sentence(error)),
+        Error::File { problem: problem @ (FileProblem::NoSpace | FileProblem::ReadOnly), .. } => {
+            bad(None, None, format!("The container cannot take the file: {problem}."))
+        }
         Error::File { problem, .. } => {
             bad(Some("invalid_value"), Some("file_path"), format!("The file cannot be used: {problem}."))
         }
         Error::Exec { .. } => bad(None, None, sentence(error)),
         Error::LimitReached(limit) => limited(*limit, error),
-        Error::Unsupported { .. } => {
-            let param = if context.template.ends_with("/containers") { "network_policy" } else { "provider" };
-            bad(Some("unsupported_parameter"), Some(param), sentence(error))
-        }
+        Error::Unsupported { .. } => bad(Some("unsupported_operation"), None, sentence(error)),
         Error::Unavailable { .. } => {
             let message = "The server is temporarily unable to do this. Try again soon.".to_owned();
             (StatusCode::SERVICE_UNAVAILABLE, ErrorBody { message, kind: SERVER, param: None, code: None })
@@ -134,7 +152,11 @@ fn internal() -> Verdict {
 
 fn limited(limit: Limit, error: &Error) -> Verdict {
     match limit {
-        Limit::UploadBytes | Limit::AnswerBytes | Limit::ImageSize => {
+        Limit::UploadBytes => {
+            let message = format!("The file is too large: at most {} bytes.", limits::UPLOAD_MAX_BYTES);
+            invalid(StatusCode::PAYLOAD_TOO_LARGE, None, None, message)
+        }
+        Limit::AnswerBytes | Limit::ImageSize => {
             invalid(StatusCode::PAYLOAD_TOO_LARGE, None, None, sentence(error))
         }
         Limit::Sandboxes
@@ -175,7 +197,9 @@ fn not_found(kind: Kind, id: &str, context: &RequestContext) -> Verdict {
                 (Some("id"), format!("No such File object: {in_path}"))
             }
         }
-        Kind::Account | Kind::Key | Kind::Image | Kind::Exec => (None, format!("No such {kind}: {id}")),
+        // No request of this contract names an image: the server's own is missing.
+        Kind::Image => return internal(),
+        Kind::Account | Kind::Key | Kind::Exec => (None, format!("No such {kind}: {id}")),
     };
     invalid(StatusCode::NOT_FOUND, None, param.map(str::to_owned), message)
 }
@@ -199,7 +223,12 @@ fn rejected(rejection: &Rejection, context: &RequestContext) -> Verdict {
             invalid(StatusCode::UNAUTHORIZED, None, None, message.to_owned())
         }
         Rejection::Malformed { part: Part::Body, reason } => {
-            bad(None, None, format!("We could not parse the body of your request: {reason}."))
+            // The words for a body that is JSON and no object name a type of ours.
+            let why = match reason.starts_with("must be struct") {
+                true => "It has to be a JSON object".to_owned(),
+                false => capitalised(reason),
+            };
+            bad(None, None, format!("We could not parse the JSON body of your request. {why}."))
         }
         Rejection::Malformed { reason, .. } => bad(None, None, reason.clone()),
         Rejection::Ambiguous { .. } => bad(None, None, capitalised(&rejection.to_string())),
@@ -303,15 +332,17 @@ fn phrase(field: &str, problem: &FieldProblem) -> (&'static str, String) {
                 Sequence::Array => ("empty_array", "array"),
             };
             let text = "with minimum length 1, but got an empty";
-            (code, format!("Invalid '{field}': empty {thing}. Expected a {thing} {text} {thing} instead."))
+            let a = article(thing);
+            (code, format!("Invalid '{field}': empty {thing}. Expected {a} {thing} {text} {thing} instead."))
         }
         FieldProblem::TooLong { of, got, max } => {
             let (code, thing) = match of {
                 Sequence::String => ("string_above_max_length", "string"),
                 Sequence::Array => ("array_above_max_length", "array"),
             };
+            let a = article(thing);
             let text = format!(
-                "Expected a {thing} with maximum length {max}, but got one with length {got} instead."
+                "Expected {a} {thing} with maximum length {max}, but got {a} {thing} with length {got} instead."
             );
             (code, format!("Invalid '{field}': {thing} too long. {text}"))
         }
@@ -323,6 +354,10 @@ fn phrase(field: &str, problem: &FieldProblem) -> (&'static str, String) {
             ("invalid_value", format!("Invalid '{field}': {problem}."))
         }
     }
+}
+
+fn article(thing: &str) -> &'static str {
+    if thing.starts_with('a') { "an" } else { "a" }
 }
 
 /// `'a', 'b', and 'c'`.

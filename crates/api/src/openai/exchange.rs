@@ -1,7 +1,7 @@
 //! Which of two dialects a request speaks, and answers in it.
 //!
 //! A request is Bifrost's if it names a provider (query, JSON body or form), carries a header of Bifrost's, or comes in
-//! under `/openai`. Its answer is the same object with `extra_fields`; its errors are a superset too. All others get
+//! under `/openai`, where Bifrost has a default provider. Its answer is the same object with `extra_fields`; its errors are a superset too. All others get
 //! OpenAI's objects and nothing more.
 
 use std::sync::{Arc, OnceLock};
@@ -13,6 +13,7 @@ use axum::http::request::Parts;
 use serde::Serialize;
 
 use super::wire::ExtraFields;
+use crate::auth;
 use crate::context::RequestContext;
 use crate::extract::Json;
 use crate::failure::{Failure, Part, Rejection};
@@ -29,7 +30,12 @@ const BIFROST_HEADERS: &str = "x-bf-";
 #[derive(Debug, Clone)]
 pub(crate) struct Note {
     is_bifrost: bool,
+    /// It came in where Bifrost needs no provider.
+    has_default: bool,
+    /// What the client named, even if it is empty.
     provider: Arc<OnceLock<String>>,
+    /// The key that came, made unreadable.
+    masked_key: Option<String>,
 }
 
 impl Note {
@@ -43,9 +49,11 @@ impl Note {
             // Nobody else has it yet.
             let _ = provider.set(name);
         }
-        let is_bifrost = head.uri.path().starts_with("/openai/")
-            || head.headers.keys().any(|name| name.as_str().starts_with(BIFROST_HEADERS));
-        Self { is_bifrost, provider: Arc::new(provider) }
+        let has_default = head.uri.path().starts_with("/openai/");
+        let is_bifrost =
+            has_default || head.headers.keys().any(|name| name.as_str().starts_with(BIFROST_HEADERS));
+        let masked_key = auth::key(&head.headers).map(masked);
+        Self { is_bifrost, has_default, provider: Arc::new(provider), masked_key }
     }
 
     /// Notes the provider that a body names; the first one counts.
@@ -58,12 +66,28 @@ impl Note {
     }
 
     pub(super) fn provider(&self) -> &str {
-        self.provider.get().map_or(DEFAULT_PROVIDER, String::as_str)
+        self.named_provider().unwrap_or(DEFAULT_PROVIDER)
+    }
+
+    pub(super) fn masked_key(&self) -> &str {
+        self.masked_key.as_deref().unwrap_or_default()
     }
 
     fn named_provider(&self) -> Option<&str> {
-        self.provider.get().map(String::as_str)
+        self.provider.get().map(String::as_str).filter(|name| !name.is_empty())
     }
+}
+
+/// Enough of a key for its owner to see which one it is: the ends of a long one, nothing of a short one.
+fn masked(key: &str) -> String {
+    const HIDDEN: &str = "********";
+    const SHOWN: usize = 4;
+    let chars: Vec<char> = key.chars().collect();
+    if chars.len() < 4 * SHOWN {
+        return HIDDEN.to_owned();
+    }
+    let shown = |part: &[char]| part.iter().collect::<String>();
+    format!("{}{HIDDEN}{}", shown(&chars[..SHOWN]), shown(&chars[chars.len() - SHOWN..]))
 }
 
 /// The pairs of a query string or form, decoded.
@@ -105,16 +129,15 @@ impl Exchange {
         if !settings.require_provider {
             return Ok(());
         }
-        match self.note.named_provider() {
-            None | Some("") => {
-                Err(Rejection::Malformed { part: Part::Query, reason: missing.to_owned() }.into())
-            }
-            Some(name) if settings.providers.iter().any(|known| known == name) => Ok(()),
-            Some(name) => {
-                let what = format!("containers of provider {}", name.escape_debug());
-                Err(lazaret_core::Error::Unsupported { what }.into())
-            }
+        if self.note.named_provider().is_none() && !self.note.has_default {
+            return Err(Rejection::Malformed { part: Part::Query, reason: missing.to_owned() }.into());
         }
+        let name = self.note.provider();
+        if settings.providers.iter().any(|known| known == name) {
+            return Ok(());
+        }
+        let what = format!("this operation by the provider '{}'", name.escape_debug());
+        Err(lazaret_core::Error::Unsupported { what }.into())
     }
 
     /// The object, in the dialect of the request.

@@ -1,28 +1,44 @@
 //! Multipart bodies whose parts come in any order: Python sends text first, Node sends the file first.
 //!
-//! A file part is handed out as a stream and has to be read to its end before the next part. Text parts are small and
-//! bounded; the file's own bound is the core's.
+//! ```text
+//!   request body ──Paced──▶ multer ──▶ Part::Text (small, bounded) · Part::File (a stream, to be read before the next)
+//!                    ▲                     │
+//!                    └── held: bytes that the parser has and nobody got yet
+//! ```
+//!
+//! The parser takes whatever its source has ready, without a bound, and so would hold a whole file, or the head of a
+//! part that never ends. [`Paced`] gives it one chunk at a time and stops when it holds too much.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use lazaret_core::{Body, Error, Limit, limits};
 use multer::{Field, Multipart};
 
 use super::problem;
 use crate::body::into_core;
-use crate::failure::{Failure, Part as RequestPart, Rejection};
+use crate::failure::{Failure, Rejection};
 
 /// Longest text part: the longest path, and room.
 const TEXT_MAX_BYTES: usize = 8 * 1024;
 /// Most parts of a body; the contract names five.
 const PARTS_MAX: usize = 64;
+/// Most bytes that the parser may hold: the largest chunk that a connection gives, the head of a part, and room.
+const HELD_MAX_BYTES: usize = 1024 * 1024;
+/// Longest body: the largest file with every other part that is allowed.
+const FORM_MAX_BYTES: u64 = limits::UPLOAD_MAX_BYTES + (PARTS_MAX * 2 * TEXT_MAX_BYTES) as u64;
 
 /// A form that is being read.
 pub(super) struct Form {
     parts: Multipart<'static>,
+    held: Arc<AtomicUsize>,
     seen: usize,
 }
 
@@ -54,57 +70,93 @@ impl Form {
             head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let boundary = multer::parse_boundary(media_type)
             .map_err(|_| Rejection::WrongMediaType { expected: "multipart/form-data with a boundary" })?;
-        let body = into_core(body, idle).map(|chunk| chunk.map_err(Box::new));
-        Ok(Self { parts: Multipart::new(body, boundary), seen: 0 })
+        if axum::body::HttpBody::size_hint(&body).lower() > FORM_MAX_BYTES {
+            return Err(Error::LimitReached(Limit::UploadBytes).into());
+        }
+        let held = Arc::<AtomicUsize>::default();
+        let body = Paced { body: into_core(body, idle), held: Arc::clone(&held), rests: false };
+        Ok(Self { parts: Multipart::new(body, boundary), held, seen: 0 })
     }
 
     /// The next part; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Part>, Failure> {
         let Some(field) = self.parts.next_field().await.map_err(failure)? else { return Ok(None) };
+        self.held.store(0, Ordering::Relaxed);
         self.seen += 1;
         if self.seen > PARTS_MAX {
-            return Err(malformed(format!("it has more than {PARTS_MAX} parts")));
+            return Err(malformed(format!("has more than {PARTS_MAX} parts")));
         }
         let name = field.name().unwrap_or_default().to_owned();
         match field.file_name().map(str::to_owned) {
-            Some(filename) => Ok(Some(Part::File { name, filename, body: file(field) })),
+            Some(filename) => Ok(Some(Part::File { name, filename, body: self.file(field) })),
             // A file whose client gave it no name at all.
             None if name == "file" => {
-                Ok(Some(Part::File { name, filename: String::new(), body: file(field) }))
+                Ok(Some(Part::File { name, filename: String::new(), body: self.file(field) }))
             }
             None => {
-                let value = text(field, &name).await?;
+                let value = self.text(field, &name).await?;
                 Ok(Some(Part::Text { name, value }))
             }
         }
     }
-}
 
-fn file(field: Field<'static>) -> Body {
-    let mut left = limits::UPLOAD_MAX_BYTES;
-    field
-        .map(move |chunk| {
+    fn file(&self, field: Field<'static>) -> Body {
+        let (mut left, held) = (limits::UPLOAD_MAX_BYTES, Arc::clone(&self.held));
+        let take = move |chunk: Result<Bytes, multer::Error>| {
             let chunk = chunk.map_err(core_error)?;
+            held.store(0, Ordering::Relaxed);
             left = left.checked_sub(chunk.len() as u64).ok_or(Error::LimitReached(Limit::UploadBytes))?;
             Ok(chunk)
-        })
-        .boxed()
-}
-
-async fn text(mut field: Field<'static>, name: &str) -> Result<String, Failure> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = field.chunk().await.map_err(failure)? {
-        bytes.extend_from_slice(&chunk);
-        if bytes.len() > TEXT_MAX_BYTES {
-            return Err(problem::string_too_long(name, TEXT_MAX_BYTES, bytes.len()).into());
-        }
+        };
+        field.map(take).boxed()
     }
-    String::from_utf8(bytes)
-        .map_err(|_| malformed(format!("the part '{}' is not UTF-8", name.escape_debug())))
+
+    async fn text(&self, mut field: Field<'static>, name: &str) -> Result<String, Failure> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = field.chunk().await.map_err(failure)? {
+            self.held.store(0, Ordering::Relaxed);
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > TEXT_MAX_BYTES {
+                return Err(problem::string_too_long(name, TEXT_MAX_BYTES, bytes.len()).into());
+            }
+        }
+        String::from_utf8(bytes)
+            .map_err(|_| malformed(format!("has a part '{}' that is not UTF-8", name.escape_debug())))
+    }
 }
 
+/// The body, one chunk for each time that the parser is woken.
+struct Paced {
+    body: Body,
+    held: Arc<AtomicUsize>,
+    /// It has just given a chunk.
+    rests: bool,
+}
+
+impl Stream for Paced {
+    type Item = Result<Bytes, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.rests) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let chunk = ready!(self.body.poll_next_unpin(context));
+        if let Some(Ok(chunk)) = &chunk {
+            let held = self.held.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len();
+            if held > HELD_MAX_BYTES {
+                let reason = format!("has a part whose head does not end within {HELD_MAX_BYTES} bytes");
+                return Poll::Ready(Some(Err(Error::invalid("body", reason))));
+            }
+            self.rests = true;
+        }
+        Poll::Ready(chunk)
+    }
+}
+
+/// What is wrong with the body as a whole, as a predicate.
 fn malformed(reason: String) -> Failure {
-    Rejection::Malformed { part: RequestPart::Body, reason }.into()
+    Error::invalid("body", reason).into()
 }
 
 fn failure(error: multer::Error) -> Failure {
@@ -114,10 +166,10 @@ fn failure(error: multer::Error) -> Failure {
 /// The stream's own error if it had one, else what the parser found.
 fn core_error(error: multer::Error) -> Error {
     match error {
-        multer::Error::StreamReadFailed(source) => match source.downcast::<Box<Error>>() {
-            Ok(error) => **error,
-            Err(source) => Error::invalid("body", source.to_string()),
+        multer::Error::StreamReadFailed(source) => match source.downcast::<Error>() {
+            Ok(error) => *error,
+            Err(source) => Error::invalid("body", format!("cannot be read: {source}")),
         },
-        error => Error::invalid("body", error.to_string()),
+        error => Error::invalid("body", format!("is not whole multipart data: {error}")),
     }
 }

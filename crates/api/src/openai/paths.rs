@@ -52,7 +52,7 @@ pub(super) fn exact(file_path: &str) -> Result<FilePath, Rejection> {
     if file_path.len() > limits::PATH_MAX_BYTES {
         return Err(wrong(&format!("it is longer than {} bytes", limits::PATH_MAX_BYTES)));
     }
-    if file_path.is_empty() || file_path.ends_with('/') {
+    if file_path.is_empty() || file_path.ends_with('/') || file_path == ROOT {
         return Err(wrong("it does not name a file"));
     }
     let inside = match file_path.strip_prefix(ROOT) {
@@ -117,7 +117,8 @@ mod tests {
             ("/mnt/data/../x", Err("leaves /mnt/data")),
             ("a/", Err("does not name a file")),
             ("a/..", Err("does not name a file")),
-            ("/mnt/data", Ok("/mnt/data/mnt/data")),
+            ("/mnt/data", Err("does not name a file")),
+            ("mnt/data/x", Ok("/mnt/data/mnt/data/x")),
             ("", Err("does not name a file")),
             ("a\0", Err("NUL")),
         ] {

@@ -169,16 +169,23 @@ struct Log {
 /// An exec that goes on without its session.
 pub(super) struct Background {
     pub(super) id: ExecId,
+    started_at: Timestamp,
     command: Vec<String>,
     input: Mutex<Option<mpsc::Sender<ExecInput>>>,
     log: watch::Sender<Log>,
 }
 
 impl Background {
-    pub(super) fn keep(id: ExecId, spec: &ExecSpec, session: ExecSession) -> Arc<Self> {
+    pub(super) fn keep(
+        id: ExecId,
+        spec: &ExecSpec,
+        session: ExecSession,
+        started_at: Timestamp,
+    ) -> Arc<Self> {
         let ExecSession { input, mut events, .. } = session;
         let kept = Arc::new(Self {
             id,
+            started_at,
             command: spec.command.clone(),
             input: Mutex::new(Some(input)),
             log: watch::Sender::default(),
@@ -232,7 +239,7 @@ impl Background {
         ExecSession::new(PID, input, receiver)
     }
 
-    pub(super) fn describe(&self, now: Timestamp) -> BackgroundExec {
+    pub(super) fn describe(&self) -> BackgroundExec {
         let log = self.log.borrow();
         let output = log.events.iter().find_map(|event| match event {
             ExecEvent::Exited(output) => Some(output.clone()),
@@ -242,7 +249,7 @@ impl Background {
             id: self.id,
             command: self.command.clone(),
             pid: PID,
-            started_at: super::guest::started(now),
+            started_at: self.started_at,
             output,
             output_bytes: log.events.iter().map(length).sum(),
             oldest_offset: 0,

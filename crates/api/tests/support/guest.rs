@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 use lazaret_core::ports::{Guest, Listing};
 use lazaret_core::{
     BackgroundExec, Body, Clock, Error, ExecId, ExecSession, ExecSpec, FileEntry, FilePath, FileProblem,
-    FileScope, Kind, Limit, ManualClock, ReadRange, Result, SandboxId, Timestamp, WriteOptions, collect,
+    FileScope, Kind, Limit, ManualClock, ReadRange, Result, SandboxId, WriteOptions, collect,
 };
 use tokio::sync::watch;
 
@@ -96,7 +96,7 @@ impl Guest for MemoryGuest {
     async fn exec_background(&self, sandbox: SandboxId, id: ExecId, spec: &ExecSpec) -> Result<ExecSession> {
         let script = self.with(sandbox, |world| world.tree_file(spec))?;
         let session = exec::start(spec, script, self.running.clone())?;
-        let background = Background::keep(id, spec, session);
+        let background = Background::keep(id, spec, session, self.clock.now());
         self.with(sandbox, |world| {
             world.execs.push(Arc::clone(&background));
             Ok(())
@@ -110,8 +110,7 @@ impl Guest for MemoryGuest {
     }
 
     async fn list_execs(&self, sandbox: SandboxId) -> Result<Vec<BackgroundExec>> {
-        let now = self.clock.now();
-        self.with(sandbox, |world| Ok(world.execs.iter().map(|exec| exec.describe(now)).collect()))
+        self.with(sandbox, |world| Ok(world.execs.iter().map(|exec| exec.describe()).collect()))
     }
 
     async fn remove_exec(&self, sandbox: SandboxId, id: ExecId) -> Result<()> {
@@ -266,9 +265,4 @@ fn cut(mut entries: Vec<FileEntry>, max_entries: usize) -> Listing {
     let truncated = entries.len() > max_entries;
     entries.truncate(max_entries);
     Listing { entries, truncated }
-}
-
-/// When a background exec began, for a list: the guest has no clock of its own here.
-pub(super) const fn started(now: Timestamp) -> Timestamp {
-    now
 }

@@ -1,6 +1,6 @@
 //! What a caller asks for when making a sandbox.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{EgressPolicy, Error, FilePath, LeasePolicy, Resources, Result, UploadId, limits};
 
@@ -55,7 +55,11 @@ impl SandboxSpec {
         if self.files.len() > limits::SEED_FILES_MAX {
             return Err(Error::invalid("files", format!("more than {}", limits::SEED_FILES_MAX)));
         }
-        Ok(())
+        let mut paths = BTreeSet::new();
+        match self.files.iter().find(|file| !paths.insert(&file.path)) {
+            Some(twice) => Err(Error::invalid("files", format!("{:?} is the path of two", twice.path))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -101,7 +105,7 @@ pub(crate) fn check_user(user: Option<&str>) -> Result<()> {
 
 fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
     if labels.len() > limits::LABELS_MAX {
-        return Err(Error::invalid("labels", format!("more than {}", limits::LABELS_MAX)));
+        return Err(Error::invalid("labels", format!("has more than {} entries", limits::LABELS_MAX)));
     }
     for (key, value) in labels {
         if key.is_empty() || key.len() > limits::LABEL_MAX_BYTES || value.len() > limits::LABEL_MAX_BYTES {

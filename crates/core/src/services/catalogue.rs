@@ -20,15 +20,33 @@ use crate::{
 /// The entries of one sandbox in memory, by path.
 pub(super) type Known = BTreeMap<FilePath, CatalogueEntry>;
 
-/// Begin of the names under which staged files wait; the catalogue does not show them.
+/// Begin of the names, directly in the data directory, under which staged files wait. The catalogue does not show them,
+/// and no client's file may have one.
 const STAGED_PREFIX: &str = ".lazaret-staged-";
 
-/// A client's file that is inside the sandbox and has no path of its own yet.
-#[derive(Debug)]
+/// A client's file that is inside the sandbox and has no path of its own yet. Dropped before it has one, it is removed.
 pub struct StagedFile {
+    catalogue: Catalogue,
     sandbox: SandboxId,
     path: FilePath,
     guard: InUse,
+    is_placed: bool,
+}
+
+impl Drop for StagedFile {
+    fn drop(&mut self) {
+        if self.is_placed {
+            return;
+        }
+        let (catalogue, id, path) = (self.catalogue.clone(), self.sandbox, self.path.clone());
+        tokio::spawn(async move {
+            let removed = catalogue.context.ports.guest.remove(id, &catalogue.scope(), &path, false).await;
+            if let Err(error) = removed {
+                tracing::warn!(sandbox.id = %id, error = &error as &dyn std::error::Error,
+                    "a staged file stayed behind");
+            }
+        });
+    }
 }
 
 /// Catalogues of sandboxes of the caller's account.
@@ -57,14 +75,23 @@ impl Catalogue {
         page: PageRequest<CatalogueEntryId>,
     ) -> Result<Page<CatalogueEntry>> {
         caller.need(Scope::SandboxesRead)?;
-        let (entry, _guard) = use_sandbox(&self.context, caller, id).await?;
-        let mut items: Vec<_> = self.reconcile(&entry).await?.into_values().collect();
+        let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
+        guard.counted(self.page_of(&entry, page).await)
+    }
+
+    async fn page_of(
+        &self,
+        entry: &Entry,
+        page: PageRequest<CatalogueEntryId>,
+    ) -> Result<Page<CatalogueEntry>> {
+        let mut items: Vec<_> = self.reconcile(entry).await?.into_values().collect();
         let after = match page.after {
             None => None,
             Some(cursor) => Some(match items.iter().find(|item| item.id == cursor) {
                 Some(item) => item.sequence,
                 None => {
-                    let place = self.context.ports.store.find_deleted_catalogue_entry(id, cursor).await?;
+                    let place =
+                        self.context.ports.store.find_deleted_catalogue_entry(entry.id, cursor).await?;
                     place.ok_or_else(|| Error::not_found(Kind::Cursor, cursor))?
                 }
             }),
@@ -92,8 +119,8 @@ impl Catalogue {
         file: CatalogueEntryId,
     ) -> Result<CatalogueEntry> {
         caller.need(Scope::SandboxesRead)?;
-        let (entry, _guard) = use_sandbox(&self.context, caller, id).await?;
-        self.find(&entry, file).await
+        let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
+        guard.counted(self.find(&entry, file).await)
     }
 
     /// An entry and its content, resolved without following links. The sandbox is in use until the body is dropped.
@@ -110,13 +137,8 @@ impl Catalogue {
         caller.need(Scope::SandboxesRead)?;
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
         let mut found = self.find(&entry, file).await?;
-        let (now, body) = self
-            .context
-            .ports
-            .guest
-            .read(id, &self.scope(), &found.path, range)
-            .await
-            .map_err(|error| vanished(error, file))?;
+        let read = self.context.ports.guest.read(id, &self.scope(), &found.path, range).await;
+        let (now, body) = guard.counted(read.map_err(|error| vanished(error, file)))?;
         found.bytes = now.bytes;
         Ok((found, holding(body, guard)))
     }
@@ -124,7 +146,8 @@ impl Catalogue {
     /// Writes a client's file; an entry that is there at this path keeps its id.
     ///
     /// # Errors
-    /// [`Error::File`] if the path leaves the data directory or cannot be written.
+    /// [`Error::Invalid`] for a name that is reserved; [`Error::File`] if the path leaves the data directory or cannot
+    /// be written.
     pub async fn write(
         &self,
         caller: &Caller,
@@ -133,15 +156,18 @@ impl Catalogue {
         body: Body,
     ) -> Result<CatalogueEntry> {
         caller.need(Scope::SandboxesWrite)?;
-        let (entry, _guard) = use_sandbox(&self.context, caller, id).await?;
-        let written =
-            self.context.ports.guest.write(id, &self.scope(), path, &WriteOptions::default(), body).await?;
-        let mut catalogue = entry.catalogue.lock().await;
-        let known = load(&self.context, id, &mut catalogue).await?;
-        put(&self.context, id, known, written, Source::User).await
+        self.check_name(path)?;
+        let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
+        let written = async {
+            self.ensure_root(id).await?;
+            let (guest, options) = (&self.context.ports.guest, WriteOptions::default());
+            let written = guest.write(id, &self.scope(), path, &options, body).await?;
+            self.record(&entry, written).await
+        };
+        guard.counted(written.await)
     }
 
-    /// Writes a client's file whose path is yet to come, as in a multipart body.
+    /// Writes a client's file whose path is yet to come, as in a multipart body. It counts as use when it is placed.
     ///
     /// # Errors
     /// As [`Catalogue::write`].
@@ -152,57 +178,60 @@ impl Catalogue {
         let mut path = self.root().as_bytes().to_vec();
         path.extend_from_slice(format!("/{STAGED_PREFIX}{token}").as_bytes());
         let path = FilePath::new(path)?;
+        self.ensure_root(id).await?;
         self.context.ports.guest.write(id, &self.scope(), &path, &WriteOptions::default(), body).await?;
-        Ok(StagedFile { sandbox: id, path, guard })
+        Ok(StagedFile { catalogue: self.clone(), sandbox: id, path, guard, is_placed: false })
     }
 
-    /// Moves a staged file to its path; an entry that is there keeps its id. A staged file that cannot be placed is
-    /// removed.
+    /// Moves a staged file to its path; an entry that is there keeps its id.
     ///
     /// # Errors
     /// As [`Catalogue::write`].
     pub async fn place(
         &self,
         caller: &Caller,
-        staged: StagedFile,
+        mut staged: StagedFile,
         path: &FilePath,
     ) -> Result<CatalogueEntry> {
-        let StagedFile { sandbox, path: from, guard: _guard } = staged;
-        let placed = self.move_staged(caller, sandbox, &from, path).await;
-        if placed.is_err() {
-            self.discard(sandbox, &from).await;
-        }
-        placed
-    }
-
-    /// Removes a staged file that will not be placed.
-    pub async fn unstage(&self, staged: StagedFile) {
-        self.discard(staged.sandbox, &staged.path).await;
-    }
-
-    async fn discard(&self, id: SandboxId, staged: &FilePath) {
-        if let Err(error) = self.context.ports.guest.remove(id, &self.scope(), staged, false).await {
-            tracing::warn!(sandbox.id = %id, error = &error as &dyn std::error::Error, "a staged file stayed behind");
-        }
-    }
-
-    async fn move_staged(
-        &self,
-        caller: &Caller,
-        id: SandboxId,
-        from: &FilePath,
-        to: &FilePath,
-    ) -> Result<CatalogueEntry> {
+        caller.need(Scope::SandboxesWrite)?;
+        self.check_name(path)?;
+        let id = staged.sandbox;
         let (entry, _guard) = use_sandbox(&self.context, caller, id).await?;
         let (guest, scope) = (&self.context.ports.guest, self.scope());
-        if let Some(parent) = to.parent() {
+        if let Some(parent) = path.parent() {
             guest.mkdir(id, &scope, &parent, 0o755, true).await?;
         }
-        guest.rename(id, &scope, from, to).await?;
-        let written = guest.stat(id, &scope, to).await?;
+        guest.rename(id, &scope, &staged.path, path).await?;
+        staged.is_placed = true;
+        let recorded = async { self.record(&entry, guest.stat(id, &scope, path).await?).await };
+        staged.guard.counted(recorded.await)
+    }
+
+    /// The data directory is always there for clients, whatever code inside did to it.
+    async fn ensure_root(&self, id: SandboxId) -> Result<()> {
+        self.context.ports.guest.mkdir(id, &FileScope::default(), self.root(), 0o777, true).await
+    }
+
+    /// Refuses the name of a staged file.
+    fn check_name(&self, path: &FilePath) -> Result<()> {
+        if self.is_staged(path) {
+            return Err(Error::invalid(
+                "path",
+                format!("names that begin with {STAGED_PREFIX} are reserved"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn is_staged(&self, path: &FilePath) -> bool {
+        path.file_name().starts_with(STAGED_PREFIX.as_bytes()) && path.parent().as_ref() == Some(self.root())
+    }
+
+    /// Records a client's file that is there now.
+    async fn record(&self, entry: &Entry, written: FileEntry) -> Result<CatalogueEntry> {
         let mut catalogue = entry.catalogue.lock().await;
-        let known = load(&self.context, id, &mut catalogue).await?;
-        put(&self.context, id, known, written, Source::User).await
+        let known = load(&self.context, entry.id, &mut catalogue).await?;
+        put(&self.context, entry.id, known, written, Source::User).await
     }
 
     /// Copies an uploaded file in, as it is now.
@@ -228,14 +257,18 @@ impl Catalogue {
     /// [`Error::NotFound`], also for the second delete.
     pub async fn delete(&self, caller: &Caller, id: SandboxId, file: CatalogueEntryId) -> Result<()> {
         caller.need(Scope::SandboxesWrite)?;
-        let (entry, _guard) = use_sandbox(&self.context, caller, id).await?;
-        let found = self.find(&entry, file).await?;
+        let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
+        guard.counted(self.remove(&entry, file).await)
+    }
+
+    async fn remove(&self, entry: &Entry, file: CatalogueEntryId) -> Result<()> {
+        let found = self.find(entry, file).await?;
         let mut catalogue = entry.catalogue.lock().await;
-        let known = load(&self.context, id, &mut catalogue).await?;
-        let removed = self.context.ports.guest.remove(id, &self.scope(), &found.path, false).await;
+        let known = load(&self.context, entry.id, &mut catalogue).await?;
+        let removed = self.context.ports.guest.remove(entry.id, &self.scope(), &found.path, false).await;
         removed.map_err(|error| vanished(error, file))?;
         known.remove(&found.path);
-        self.context.ports.store.delete_catalogue_entry(id, file).await?;
+        self.context.ports.store.delete_catalogue_entry(entry.id, file).await?;
         Ok(())
     }
 
@@ -269,7 +302,7 @@ impl Catalogue {
                 "the data directory has more files than are catalogued");
         }
         let mut found = listing.entries;
-        found.retain(|file| !file.path.file_name().starts_with(STAGED_PREFIX.as_bytes()));
+        found.retain(|file| !self.is_staged(&file.path));
         // Files that appeared between two looks are numbered in the order in which they were written.
         found.sort_by(|a, b| (a.modified_at, &a.path).cmp(&(b.modified_at, &b.path)));
         let present: std::collections::BTreeSet<_> = found.iter().map(|file| file.path.clone()).collect();
@@ -333,13 +366,16 @@ async fn put(
     Ok(entry)
 }
 
-/// Records a file that was copied in while the sandbox was being made.
-pub(super) async fn record_seed(context: &Context, sandbox: &Sandbox, file: FileEntry) -> Result<()> {
-    let inside = file.path.as_bytes().strip_prefix(context.settings.data_dir.as_bytes());
-    if inside.is_none_or(|rest| !rest.starts_with(b"/")) {
-        return Ok(());
+/// Records the files that were copied in while the sandbox was being made.
+pub(super) async fn record_seeds(context: &Context, sandbox: &Sandbox, files: Vec<FileEntry>) -> Result<()> {
+    let mut known = Known::new();
+    for file in files {
+        let inside = file.path.as_bytes().strip_prefix(context.settings.data_dir.as_bytes());
+        if inside.is_some_and(|rest| rest.starts_with(b"/")) {
+            put(context, sandbox.id, &mut known, file, Source::User).await?;
+        }
     }
-    put(context, sandbox.id, &mut Known::new(), file, Source::User).await.map(drop)
+    Ok(())
 }
 
 /// A file that went away between the look and the act is simply not found.

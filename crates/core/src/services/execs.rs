@@ -51,7 +51,7 @@ impl Execs {
         caller.need(Scope::SandboxesWrite)?;
         check(&spec)?;
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
-        let session = self.context.ports.guest.exec(id, &complete(&entry, spec)).await?;
+        let session = guard.counted(self.context.ports.guest.exec(id, &complete(&entry, spec)).await)?;
         Ok(session.holding(guard))
     }
 
@@ -88,7 +88,8 @@ impl Execs {
         check(&spec)?;
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
         let exec = ExecId::from_bytes(self.context.ports.ids.next(self.context.now()));
-        let session = self.context.ports.guest.exec_background(id, exec, &complete(&entry, spec)).await?;
+        let started = self.context.ports.guest.exec_background(id, exec, &complete(&entry, spec)).await;
+        let session = guard.counted(started)?;
         Ok((exec, session.holding(guard)))
     }
 
@@ -105,7 +106,7 @@ impl Execs {
     ) -> Result<ExecSession> {
         caller.need(Scope::SandboxesRead)?;
         let (_, guard) = use_sandbox(&self.context, caller, id).await?;
-        Ok(self.context.ports.guest.attach(id, exec, offset).await?.holding(guard))
+        Ok(guard.counted(self.context.ports.guest.attach(id, exec, offset).await)?.holding(guard))
     }
 
     /// The background execs that the sandbox still knows, oldest first.
@@ -114,8 +115,8 @@ impl Execs {
     /// [`Error::NotFound`]; [`Error::Refused`] if the sandbox does not run.
     pub async fn list(&self, caller: &Caller, id: SandboxId) -> Result<Vec<BackgroundExec>> {
         caller.need(Scope::SandboxesRead)?;
-        let (_, _guard) = use_sandbox(&self.context, caller, id).await?;
-        self.context.ports.guest.list_execs(id).await
+        let (_, guard) = use_sandbox(&self.context, caller, id).await?;
+        guard.counted(self.context.ports.guest.list_execs(id).await)
     }
 
     /// Forgets a background exec, and kills it if it runs.
@@ -124,8 +125,8 @@ impl Execs {
     /// As [`Execs::attach`].
     pub async fn remove(&self, caller: &Caller, id: SandboxId, exec: ExecId) -> Result<()> {
         caller.need(Scope::SandboxesWrite)?;
-        let (_, _guard) = use_sandbox(&self.context, caller, id).await?;
-        self.context.ports.guest.remove_exec(id, exec).await
+        let (_, guard) = use_sandbox(&self.context, caller, id).await?;
+        guard.counted(self.context.ports.guest.remove_exec(id, exec).await)
     }
 
     /// Runs a snippet with the image's interpreter, without state kept between calls.

@@ -32,8 +32,8 @@ impl Files {
         user: Option<String>,
         path: &FilePath,
     ) -> Result<FileEntry> {
-        let (scope, _guard) = self.enter(caller, id, user, Scope::SandboxesRead).await?;
-        self.context.ports.guest.stat(id, &scope, path).await
+        let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesRead).await?;
+        guard.counted(self.context.ports.guest.stat(id, &scope, path).await)
     }
 
     /// The entries of a directory, at most [`limits::LIST_MAX_ENTRIES`].
@@ -44,8 +44,8 @@ impl Files {
         user: Option<String>,
         path: &FilePath,
     ) -> Result<Listing> {
-        let (scope, _guard) = self.enter(caller, id, user, Scope::SandboxesRead).await?;
-        self.context.ports.guest.list(id, &scope, path, limits::LIST_MAX_ENTRIES).await
+        let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesRead).await?;
+        guard.counted(self.context.ports.guest.list(id, &scope, path, limits::LIST_MAX_ENTRIES).await)
     }
 
     /// A regular file's entry and its content. The sandbox is in use until the body is dropped.
@@ -58,7 +58,7 @@ impl Files {
         range: ReadRange,
     ) -> Result<(FileEntry, Body)> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesRead).await?;
-        let (entry, body) = self.context.ports.guest.read(id, &scope, path, range).await?;
+        let (entry, body) = guard.counted(self.context.ports.guest.read(id, &scope, path, range).await)?;
         Ok((entry, holding(body, guard)))
     }
 
@@ -72,8 +72,8 @@ impl Files {
         options: &WriteOptions,
         body: Body,
     ) -> Result<FileEntry> {
-        let (scope, _guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        self.context.ports.guest.write(id, &scope, path, options, body).await
+        let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
+        guard.counted(self.context.ports.guest.write(id, &scope, path, options, body).await)
     }
 
     /// Makes a directory, with its parents if asked.
@@ -86,8 +86,8 @@ impl Files {
         mode: u32,
         parents: bool,
     ) -> Result<()> {
-        let (scope, _guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        self.context.ports.guest.mkdir(id, &scope, path, mode, parents).await
+        let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
+        guard.counted(self.context.ports.guest.mkdir(id, &scope, path, mode, parents).await)
     }
 
     /// Moves a file or directory; replaces a file at the destination.
@@ -99,8 +99,8 @@ impl Files {
         from: &FilePath,
         to: &FilePath,
     ) -> Result<()> {
-        let (scope, _guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        self.context.ports.guest.rename(id, &scope, from, to).await
+        let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
+        guard.counted(self.context.ports.guest.rename(id, &scope, from, to).await)
     }
 
     /// Removes a file, a link or an empty directory; a whole tree if `recursive`.
@@ -112,8 +112,8 @@ impl Files {
         path: &FilePath,
         recursive: bool,
     ) -> Result<()> {
-        let (scope, _guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        self.context.ports.guest.remove(id, &scope, path, recursive).await
+        let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
+        guard.counted(self.context.ports.guest.remove(id, &scope, path, recursive).await)
     }
 
     /// Sets permission bits.
@@ -125,8 +125,8 @@ impl Files {
         path: &FilePath,
         mode: u32,
     ) -> Result<()> {
-        let (scope, _guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        self.context.ports.guest.chmod(id, &scope, path, mode).await
+        let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
+        guard.counted(self.context.ports.guest.chmod(id, &scope, path, mode).await)
     }
 
     /// Sets owner and group, as ids inside the sandbox.
@@ -139,8 +139,8 @@ impl Files {
         uid: u32,
         gid: u32,
     ) -> Result<()> {
-        let (scope, _guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        self.context.ports.guest.chown(id, &scope, path, uid, gid).await
+        let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
+        guard.counted(self.context.ports.guest.chown(id, &scope, path, uid, gid).await)
     }
 
     async fn enter(

@@ -1,10 +1,12 @@
 //! Activity of a sandbox: when it was last used, and by how many at this moment.
 //!
 //! The deadline is monotonic; `last_active_at` is for people and for the next start of the server. A sandbox in use is
-//! never idle, and its idle time begins anew when the last use ends.
+//! never idle. Its idle time begins anew when a use comes to something, and again when that use ends; a request that
+//! fails changes neither.
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::table::Entry;
@@ -43,13 +45,20 @@ impl Activity {
         inner.last_active_at = inner.last_active_at.max(clock.now());
     }
 
-    fn enter(&self, clock: &dyn Clock) {
-        self.touch(clock);
+    /// Records a use that ended at `moment`, unless a later one is known.
+    pub(super) fn touch_at(&self, moment: Timestamp, clock: &dyn Clock) {
+        let now = clock.now();
+        let moment = moment.min(now);
+        let mut inner = self.lock();
+        inner.last_used = inner.last_used.max(clock.monotonic().saturating_sub(now.since(moment)));
+        inner.last_active_at = inner.last_active_at.max(moment);
+    }
+
+    fn enter(&self) {
         self.lock().users += 1;
     }
 
-    fn leave(&self, clock: &dyn Clock) {
-        self.touch(clock);
+    fn leave(&self) {
         self.lock().users -= 1;
     }
 
@@ -73,22 +82,36 @@ impl Activity {
     }
 }
 
-/// Somebody uses the sandbox; dropping it restarts the idle time.
+/// Somebody uses the sandbox, until this is dropped.
 pub struct InUse {
     entry: Arc<Entry>,
     clock: Arc<dyn Clock>,
+    /// The use came to something, so that its end restarts the idle time.
+    counts: AtomicBool,
 }
 
 impl InUse {
     pub(super) fn new(entry: Arc<Entry>, clock: Arc<dyn Clock>) -> Self {
-        entry.activity.enter(&*clock);
-        Self { entry, clock }
+        entry.activity.enter();
+        Self { entry, clock, counts: AtomicBool::new(false) }
+    }
+
+    /// The result of the use, which counts as one if it is a success.
+    pub(super) fn counted<T>(&self, result: crate::Result<T>) -> crate::Result<T> {
+        if result.is_ok() {
+            self.counts.store(true, Ordering::Relaxed);
+            self.entry.activity.touch(&*self.clock);
+        }
+        result
     }
 }
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        self.entry.activity.leave(&*self.clock);
+        if self.counts.load(Ordering::Relaxed) {
+            self.entry.activity.touch(&*self.clock);
+        }
+        self.entry.activity.leave();
     }
 }
 

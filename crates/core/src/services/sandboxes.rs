@@ -125,6 +125,17 @@ impl Sandboxes {
         Ok(entry.snapshot())
     }
 
+    /// Succeeds if the sandbox can be used now, for a dialect that tells of this before it looks at the rest of a
+    /// request. Does not count as use.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is not this account's; [`Error::Refused`] if it does not run.
+    pub async fn check_usable(&self, caller: &Caller, id: SandboxId) -> Result<()> {
+        caller.need(Scope::SandboxesRead)?;
+        let entry = find_current(&self.context, caller, id).await?;
+        judge_use(&entry)
+    }
+
     /// The ids of the account's sandboxes with this name, newest first; expired ones are left out.
     ///
     /// # Errors
@@ -309,7 +320,8 @@ impl Creation<'_> {
         if let Some(cwd) = &self.record.cwd {
             let cwd = crate::FilePath::new(cwd.as_bytes())?;
             let root = FileScope::default();
-            self.context.ports.guest.mkdir(self.record.id, &root, &cwd, 0o755, true).await?;
+            // Open to all, since only the guest knows which user the image's code runs as.
+            self.context.ports.guest.mkdir(self.record.id, &root, &cwd, 0o777, true).await?;
         }
         let mut written = Vec::with_capacity(self.seeds.len());
         for (seed, upload) in std::mem::take(&mut self.seeds) {
@@ -321,10 +333,7 @@ impl Creation<'_> {
             );
         }
         self.record.sequence = self.context.ports.store.create_sandbox(&self.record).await?;
-        for file in written {
-            super::catalogue::record_seed(self.context, &self.record, file).await?;
-        }
-        Ok(())
+        super::catalogue::record_seeds(self.context, &self.record, written).await
     }
 }
 
@@ -339,17 +348,22 @@ pub(super) async fn find_current(context: &Context, caller: &Caller, id: Sandbox
     Ok(entry)
 }
 
-/// Ends a sandbox whose time is up. One with a background exec is in use, whatever the clock says.
+/// Ends a sandbox whose time is up. One with a background exec is in use, whatever the clock says, and its idle time
+/// begins when the last of them ends.
 pub(super) async fn expire_if_due(context: &Context, entry: &Arc<Entry>) -> Result<()> {
     let clock = &*context.ports.clock;
-    let Some((verb, reason)) = lease::due(&entry.record(), &entry.activity, clock) else { return Ok(()) };
+    let due = || lease::due(&entry.record(), &entry.activity, clock);
+    let Some((_, reason)) = due() else { return Ok(()) };
     if reason == Reason::Idle && entry.record().state == State::Running {
-        let execs = context.ports.guest.list_execs(entry.id).await;
-        if execs.is_ok_and(|execs| execs.iter().any(|exec| exec.output.is_none())) {
-            entry.activity.touch(clock);
-            return Ok(());
+        // A guest that does not answer, or lies about the past, lengthens no life but its own.
+        for exec in context.ports.guest.list_execs(entry.id).await.unwrap_or_default() {
+            match exec.output {
+                None => entry.activity.touch(clock),
+                Some(output) => entry.activity.touch_at(exec.started_at.after(output.duration), clock),
+            }
         }
     }
+    let Some((verb, reason)) = due() else { return Ok(()) };
     match driver::request(entry, verb, reason, driver::DEFAULT_GRACE).await {
         // Another request was faster.
         Err(Error::NotFound { .. } | Error::Refused { .. }) => Ok(()),
@@ -364,10 +378,16 @@ pub(super) async fn use_sandbox(
     id: SandboxId,
 ) -> Result<(Arc<Entry>, InUse)> {
     let entry = find_current(context, caller, id).await?;
-    let state = entry.record().state;
-    if state.judge(Verb::Use) == Decision::Refuse {
-        return Err(Error::Refused { kind: Kind::Sandbox, state, verb: Verb::Use });
-    }
+    // In use first: between the judgement and the use nobody may find it idle.
     let guard = InUse::new(Arc::clone(&entry), Arc::clone(&context.ports.clock));
+    judge_use(&entry)?;
     Ok((entry, guard))
+}
+
+fn judge_use(entry: &Entry) -> Result<()> {
+    let state = entry.record().state;
+    match state.judge(Verb::Use) {
+        Decision::Refuse => Err(Error::Refused { kind: Kind::Sandbox, state, verb: Verb::Use }),
+        Decision::Go(_) | Decision::AlreadyThere => Ok(()),
+    }
 }

@@ -25,6 +25,8 @@ pub struct NewUpload {
 /// Content that is stored and has no record yet.
 pub struct StagedUpload {
     blob: BlobStat,
+    /// A record names it, so that there is nothing to collect.
+    is_recorded: bool,
     context: Arc<Context>,
     _collector_waits: OwnedRwLockReadGuard<()>,
 }
@@ -38,8 +40,9 @@ impl StagedUpload {
 
 impl Drop for StagedUpload {
     fn drop(&mut self) {
-        // Harmless after a record was made: the collector looks before it removes.
-        self.context.collect_blobs_soon();
+        if !self.is_recorded {
+            self.context.collect_blobs_soon();
+        }
     }
 }
 
@@ -59,14 +62,15 @@ impl Uploads {
         caller.need(Scope::FilesWrite)?;
         let collector_waits = Arc::clone(&self.context.blobs_in_use).read_owned().await;
         let blob = self.context.ports.blobs.put(body, limits::UPLOAD_MAX_BYTES).await?;
-        Ok(StagedUpload { blob, context: Arc::clone(&self.context), _collector_waits: collector_waits })
+        let context = Arc::clone(&self.context);
+        Ok(StagedUpload { blob, is_recorded: false, context, _collector_waits: collector_waits })
     }
 
     /// Records a staged file; returns when content and record are on disk.
     ///
     /// # Errors
     /// [`Error::Invalid`] for the file name; [`Error::LimitReached`] for the account's storage. Nothing is kept then.
-    pub async fn create(&self, caller: &Caller, new: NewUpload, staged: StagedUpload) -> Result<Upload> {
+    pub async fn create(&self, caller: &Caller, new: NewUpload, mut staged: StagedUpload) -> Result<Upload> {
         caller.need(Scope::FilesWrite)?;
         check_filename(&new.filename)?;
         let tier = self.context.settings.tier(&caller.tier);
@@ -84,6 +88,7 @@ impl Uploads {
             sequence: 0,
         };
         upload.sequence = self.context.ports.store.create_upload(&upload, tier.stored_max_bytes).await?;
+        staged.is_recorded = true;
         Ok(upload)
     }
 
@@ -110,13 +115,20 @@ impl Uploads {
             Some(id) => Some(self.place_of(caller, id).await?),
             None => None,
         };
-        let request = PageRequest { limit: page.limit, order: page.order, after };
-        let mut items = self.context.ports.store.list_uploads(caller.account, purpose, request).await?;
-        let has_more = items.len() > page.limit;
-        items.truncate(page.limit);
         let now = self.context.now();
-        items.retain(|upload| upload.expires_at.is_none_or(|end| end > now));
-        Ok(Page { items, has_more })
+        let mut request = PageRequest { limit: page.limit, order: page.order, after };
+        let mut items = Vec::new();
+        // What has expired and was not yet removed leaves gaps, which the next uploads fill: a client takes an empty
+        // page for the end.
+        loop {
+            let found = self.context.ports.store.list_uploads(caller.account, purpose, request).await?;
+            let is_last = found.len() <= page.limit;
+            request.after = found.last().map(|upload| upload.sequence);
+            items.extend(found.into_iter().filter(|upload| upload.is_current(now)));
+            if is_last || items.len() > page.limit {
+                return Ok(Page::cut(items, page.limit));
+            }
+        }
     }
 
     async fn place_of(&self, caller: &Caller, id: UploadId) -> Result<u64> {
@@ -158,9 +170,7 @@ pub(super) async fn find(context: &Context, caller: &Caller, id: UploadId) -> Re
     caller.need(Scope::FilesRead)?;
     let found = context.ports.store.find_upload(caller.account, id).await?;
     let now = context.now();
-    found
-        .filter(|upload| upload.expires_at.is_none_or(|end| end > now))
-        .ok_or_else(|| Error::not_found(Kind::Upload, id))
+    found.filter(|upload| upload.is_current(now)).ok_or_else(|| Error::not_found(Kind::Upload, id))
 }
 
 fn check_filename(name: &str) -> Result<()> {
