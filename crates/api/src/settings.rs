@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use lazaret_core::Clock;
 use lazaret_core::services::Services;
+use tokio_util::sync::CancellationToken;
 
 /// Writes the current metrics in Prometheus' text format.
 pub type MetricsHook = Arc<dyn Fn() -> String + Send + Sync>;
@@ -34,6 +35,9 @@ pub struct ApiSettings {
     pub metrics: Option<MetricsHook>,
     /// What `/readyz` asks besides the store.
     pub ready: Option<ReadyHook>,
+    /// Cancelled when the server goes down: streams without an end of their own end then, so that their clients come
+    /// back to the next server instead of holding this one up.
+    pub stopping: CancellationToken,
     /// Settings of the OpenAI dialect.
     pub openai: OpenAiSettings,
 }
@@ -75,6 +79,7 @@ impl ApiSettings {
             image_max_bytes: 64 * 1024 * 1024 * 1024,
             metrics: None,
             ready: None,
+            stopping: CancellationToken::new(),
             openai: OpenAiSettings::default(),
         }
     }

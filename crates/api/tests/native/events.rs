@@ -2,7 +2,8 @@
 
 use axum::body::BodyDataStream;
 use futures_util::StreamExt;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{DEADLINE, Server};
 use crate::{at, sandbox};
@@ -65,6 +66,24 @@ async fn nobody_sees_another_accounts_events() {
     assert_eq!(next(&mut stream).await.1["sandbox_id"], own["id"], "the first event is their own");
     let listed = server.get(PATH).key(&stranger).send().await.expect(200);
     assert_eq!(listed["events"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn streams_without_an_end_end_when_the_server_stops() {
+    let stopping = CancellationToken::new();
+    let server = Server::start_with(|settings| settings.stopping = stopping.clone()).await;
+    let id = sandbox(&server).await;
+    let body = json!({"command": ["sleep"], "background": true});
+    let exec = server.post(&at(&id, "/exec")).json(&body).send().await.expect(202);
+    let output = at(&id, &format!("/execs/{}/output", exec["exec_id"].as_str().unwrap()));
+    let watching = server.get(PATH).header("accept", "text/event-stream").open().await;
+    let following = server.get(&output).open().await;
+    stopping.cancel();
+    for stream in [watching, following] {
+        let rest = stream.into_body().into_data_stream().count();
+        tokio::time::timeout(DEADLINE, rest).await.expect("the stream ends");
+    }
+    assert_eq!(server.guest.running(), 1, "the exec goes on");
 }
 
 #[tokio::test]

@@ -61,13 +61,7 @@ async fn the_log_names_the_request_and_the_sandbox_and_none_of_the_clients_secre
     let exec = json!({"command": ["echo", "output-secret"], "env": {"B": "exec-secret"}});
     let ran = server.post(&at(&id, "/exec")).json(&exec).send().await;
     server.put(&at(&id, "/files/tmp/name-secret")).body("file-secret").send().await.expect(200);
-    server
-        .get("/lazaret/v1/server")
-        .key("wrong-key-secret")
-        .peer("192.0.2.1:9")
-        .send()
-        .await
-        .expect(401);
+    server.get("/lazaret/v1/server").key("wrong-key-secret").peer("192.0.2.1:9").send().await.expect(401);
 
     let text = log.text();
     for secret in ["env-", "label-", "query-", "output-", "exec-", "name-", "file-", "wrong-key-"] {

@@ -1,6 +1,7 @@
 //! A guest that keeps files in memory and runs the commands of `exec.rs`.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -31,11 +32,22 @@ pub struct MemoryGuest {
     worlds: Mutex<HashMap<SandboxId, World>>,
     /// How many processes run.
     running: watch::Sender<usize>,
+    /// How many files are being written.
+    writing: Arc<AtomicUsize>,
+}
+
+/// A write under way; dropped with it, however it ends.
+struct Writing(Arc<AtomicUsize>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl MemoryGuest {
     pub(super) fn new(clock: Arc<ManualClock>) -> Self {
-        Self { clock, worlds: Mutex::default(), running: watch::Sender::new(0) }
+        Self { clock, worlds: Mutex::default(), running: watch::Sender::new(0), writing: Arc::default() }
     }
 
     fn worlds(&self) -> MutexGuard<'_, HashMap<SandboxId, World>> {
@@ -55,6 +67,11 @@ impl MemoryGuest {
     /// How many processes run now.
     pub fn running(&self) -> usize {
         *self.running.borrow()
+    }
+
+    /// How many files are being written now.
+    pub fn writing(&self) -> usize {
+        self.writing.load(Ordering::Relaxed)
     }
 
     /// Whether a path is there.
@@ -175,6 +192,8 @@ impl Guest for MemoryGuest {
         body: Body,
     ) -> Result<FileEntry> {
         Tree::check(scope, path)?;
+        self.writing.fetch_add(1, Ordering::Relaxed);
+        let _writing = Writing(Arc::clone(&self.writing));
         let bytes = collect(body, FILE_MAX_BYTES, Limit::AnswerBytes).await?;
         let now = self.clock.now();
         self.with(sandbox, |world| {

@@ -77,6 +77,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Rejection> {
 
 fn follow(app: App, caller: Caller, after: Option<u64>) -> Result<Response, Failure> {
     let live = app.core.events.subscribe(&caller)?;
+    let stopping = app.settings.stopping.clone().cancelled_owned();
     let reader = Reader {
         behind: after.is_some(),
         last: after.unwrap_or(0),
@@ -96,7 +97,7 @@ fn follow(app: App, caller: Caller, after: Option<u64>) -> Result<Response, Fail
             Err(error) => Some((event("error", &Failed { error: problem(&error.into()) }), None)),
         }
     });
-    let events = events.map(Ok::<sse::Event, Infallible>);
+    let events = events.take_until(stopping).map(Ok::<sse::Event, Infallible>);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
 }
 

@@ -18,6 +18,7 @@ use futures_util::{Stream, StreamExt, future, stream};
 use lazaret_core::{Error, ExecEvent, ExecInput, ExecSession};
 use serde::Serialize;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::wire;
 use crate::failure::Failure;
@@ -26,11 +27,26 @@ use crate::native::error::problem;
 /// Between two comments on a silent stream: below the shortest common proxy timeout, 30 s.
 pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The answer that follows `session` to its end, feeding it `stdin`, counting output from `offset` on.
-pub(super) fn respond(session: ExecSession, stdin: Bytes, offset: u64) -> Response {
+/// The answer that follows `session` to its end, feeding it `stdin`.
+pub(super) fn run(session: ExecSession, stdin: Bytes) -> Response {
+    respond(session, stdin, 0, future::pending())
+}
+
+/// The answer that follows the `session` of an exec in the background, whose output it counts from `offset` on, to its
+/// end or until the server stops: the exec goes on, and so can its follower.
+pub(super) fn attach(session: ExecSession, offset: u64, stopping: CancellationToken) -> Response {
+    respond(session, Bytes::new(), offset, stopping.cancelled_owned())
+}
+
+fn respond(
+    session: ExecSession,
+    stdin: Bytes,
+    offset: u64,
+    until: impl Future<Output = ()> + Send + 'static,
+) -> Response {
     let started = event("started", &wire::Started { pid: session.pid });
     let ExecSession { input, events, guard, .. } = session;
-    let output = follow(events, offset).take_until(feed(input, stdin)).map(move |event| {
+    let output = follow(events, offset).take_until(feed(input, stdin)).take_until(until).map(move |event| {
         let _held = &guard;
         event
     });

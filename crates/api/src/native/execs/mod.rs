@@ -43,7 +43,7 @@ pub(crate) async fn exec(
     }
     if wants_events(&headers) {
         let session = app.core.execs.start(caller, id, exec.spec).await?;
-        return Ok(events::respond(session, exec.stdin, 0));
+        return Ok(events::run(session, exec.stdin));
     }
     let longest = convert::longest(exec.spec.timeout);
     let run = app.core.execs.run(caller, id, exec.spec, exec.stdin);
@@ -93,7 +93,7 @@ pub(crate) async fn output(
     let offset = target.query.offset.unwrap_or(0);
     let exec = exec_id(&target.params)?;
     let session = app.core.execs.attach(&target.caller, target.id, exec, offset).await?;
-    Ok(events::respond(session, bytes::Bytes::new(), offset))
+    Ok(events::attach(session, offset, app.settings.stopping.clone()))
 }
 
 /// Forget a background exec, and kill it if it runs.
