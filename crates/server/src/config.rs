@@ -1,0 +1,219 @@
+//! Settings: one typed tree from a TOML file, with the environment over it and flags over both.
+//!
+//! Unknown keys are refused, sizes take units (`512m`, `10g`), and every error names the key. `packaging/lazaret.toml`
+//! shows every key with its default.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use lazaret_core::services::{Settings, Tier};
+use lazaret_core::{FilePath, Resources};
+use serde::Deserialize;
+
+use crate::size::Size;
+
+/// The whole file. Every key is optional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) default_image: Option<String>,
+    pub(crate) log: Log,
+    pub(crate) http: Http,
+    pub(crate) sandbox: SandboxDefaults,
+    pub(crate) openai: OpenAi,
+    pub(crate) runtime: Runtime,
+    pub(crate) tiers: BTreeMap<String, TierConfig>,
+}
+
+/// How to log.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// `text` or `json`.
+    pub(crate) format: LogFormat,
+    /// A filter such as `info` or `lazaret_core=debug,info`.
+    pub(crate) filter: Option<String>,
+}
+
+/// The shape of a log line.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For collectors.
+    Json,
+}
+
+/// Bounds of the HTTP server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    /// Connections open at once; further ones wait in the kernel's queue.
+    pub(crate) max_connections: usize,
+    /// Seconds in which a request's head must have come.
+    pub(crate) header_timeout_s: u64,
+    /// Seconds that a shutdown waits for requests that are under way.
+    pub(crate) shutdown_grace_s: u64,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { max_connections: 4096, header_timeout_s: 10, shutdown_grace_s: 10 }
+    }
+}
+
+/// Bounds of a sandbox whose maker names none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SandboxDefaults {
+    pub(crate) memory: Option<Size>,
+    pub(crate) cpus: Option<f64>,
+    pub(crate) pids: Option<u32>,
+    pub(crate) disk: Option<Size>,
+}
+
+/// The OpenAI dialect.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct OpenAi {
+    /// Largest `expires_after.minutes`. The hosted service takes 20.
+    pub(crate) max_expiry_minutes: u32,
+    /// Uploads keep their plain name where it is free, instead of a prefix of 32 hexadecimal digits.
+    pub(crate) plain_names: bool,
+    /// Requests must name a `provider`, as the Bifrost gateway demands.
+    pub(crate) require_provider: bool,
+}
+
+impl Default for OpenAi {
+    fn default() -> Self {
+        Self { max_expiry_minutes: 1440, plain_names: false, require_provider: false }
+    }
+}
+
+/// The namespaces runtime.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Runtime {
+    /// Name of the control group that holds every sandbox's.
+    pub(crate) cgroup_parent: Option<String>,
+    /// First host id of the ranges that sandboxes get.
+    pub(crate) first_id: Option<u32>,
+}
+
+/// One tier; what is left out is as in the built-in tier.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TierConfig {
+    pub(crate) sandboxes: Option<usize>,
+    pub(crate) stored: Option<Size>,
+    pub(crate) memory: Option<Size>,
+    pub(crate) cpus: Option<f64>,
+    pub(crate) pids: Option<u32>,
+    pub(crate) disk: Option<Size>,
+}
+
+impl Config {
+    /// Reads a file; the empty configuration for `None`.
+    pub(crate) fn load(path: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("in {}", path.display()))
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let config: Self = toml::from_str(text)?;
+        config.core_settings().map(drop)?;
+        Ok(config)
+    }
+
+    /// The part that the core reads.
+    pub(crate) fn core_settings(&self) -> anyhow::Result<Settings> {
+        let defaults = Settings::default();
+        let mut tiers = BTreeMap::new();
+        for (name, tier) in &self.tiers {
+            tiers.insert(name.clone(), tier.resolve().with_context(|| format!("tiers.{name}"))?);
+        }
+        let SandboxDefaults { memory, cpus, pids, disk } = self.sandbox;
+        let default_resources = overlay(defaults.default_resources, memory, cpus, pids, disk)?;
+        default_resources.check().context("sandbox")?;
+        Ok(Settings {
+            default_image: self.default_image.clone().unwrap_or(defaults.default_image),
+            default_resources,
+            tiers,
+            data_dir: FilePath::new("/mnt/data")?,
+            default_network: defaults.default_network,
+        })
+    }
+}
+
+impl TierConfig {
+    fn resolve(&self) -> anyhow::Result<Tier> {
+        let base = Tier::default();
+        Ok(Tier {
+            sandboxes_max: self.sandboxes.unwrap_or(base.sandboxes_max),
+            stored_max_bytes: self.stored.map_or(base.stored_max_bytes, Size::bytes),
+            resources_max: overlay(base.resources_max, self.memory, self.cpus, self.pids, self.disk)?,
+        })
+    }
+}
+
+/// `base` with what the file sets over it.
+fn overlay(
+    base: Resources,
+    memory: Option<Size>,
+    cpus: Option<f64>,
+    pids: Option<u32>,
+    disk: Option<Size>,
+) -> anyhow::Result<Resources> {
+    Ok(Resources {
+        memory_bytes: memory.map_or(base.memory_bytes, Size::bytes),
+        cpu_millis: cpus.map_or(Ok(base.cpu_millis), cpu_millis)?,
+        pids: pids.unwrap_or(base.pids),
+        disk_bytes: disk.map_or(base.disk_bytes, Size::bytes),
+    })
+}
+
+fn cpu_millis(cpus: f64) -> anyhow::Result<u32> {
+    let millis = (cpus * 1000.0).round();
+    if !(1.0..=f64::from(lazaret_core::limits::CPU_MAX_MILLIS)).contains(&millis) {
+        bail!("cpus: {cpus} is out of range");
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked against the range above")]
+    Ok(millis as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_take_units_and_what_is_left_out_keeps_its_default() {
+        let config = Config::parse("[sandbox]\nmemory = \"512m\"\ncpus = 0.5\n[tiers.small]\nsandboxes = 3\n").unwrap();
+        let settings = config.core_settings().unwrap();
+        assert_eq!(settings.default_resources.memory_bytes, 512 << 20);
+        assert_eq!(settings.default_resources.cpu_millis, 500);
+        assert_eq!(settings.default_resources.pids, Resources::default().pids);
+        assert_eq!(settings.tier("small").sandboxes_max, 3);
+        assert_eq!(settings.tier("small").stored_max_bytes, Tier::default().stored_max_bytes);
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_with_the_key_at_fault() {
+        for (text, want) in [
+            ("lisen = \"127.0.0.1:1\"", "unknown field `lisen`"),
+            ("[sandbox]\nmemory = \"1 potato\"", "memory"),
+            ("[sandbox]\nmemory = \"1k\"", "memory_bytes"),
+            ("[sandbox]\ncpus = -1.0", "cpus"),
+            ("[openai]\nmax_minutes = 3", "unknown field `max_minutes`"),
+        ] {
+            let error = Config::parse(text).map(drop).unwrap_err();
+            assert!(format!("{error:#}").contains(want), "{text}: {error:#}");
+        }
+    }
+}

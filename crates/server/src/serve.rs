@@ -1,0 +1,208 @@
+//! `lazaret serve`: from flags to a running server, and down again.
+//!
+//! ```text
+//!   flags, environment, file ─▶ settings ─▶ data directory (locked) ─▶ spawner (before any other thread exists)
+//!        ─▶ tokio ─▶ store, images, runtime, guest ─▶ services (which adopt) ─▶ router ─▶ accept loop
+//! ```
+//!
+//! SIGTERM and SIGINT end the server gracefully. Sandboxes go on; the next server adopts them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use lazaret_api::ApiSettings;
+use lazaret_cli::Globals;
+use lazaret_core::services::{Ports, Services};
+use lazaret_core::{Clock, RandomIds, Secret};
+use lazaret_images::ImageStore;
+use lazaret_images::unpack::UnpackLimits;
+use lazaret_runtime::{GuestClient, NamespacesRuntime, RuntimeConfig};
+use lazaret_store::{BlobFiles, Sqlite};
+use lazaret_transpile::Oxc;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, LogFormat};
+use crate::data_dir::DataDir;
+use crate::{banner, http, logging};
+
+/// Where the server answers unless told otherwise.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+
+/// How often the metrics' histograms are compacted.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Address and port to listen on [default: 127.0.0.1:8080]
+    #[arg(long, env = "LAZARET_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+
+    /// Configuration file; unknown keys are refused
+    #[arg(long, env = "LAZARET_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Shape of log lines on standard error
+    #[arg(long, env = "LAZARET_LOG_FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+
+    /// What to log, such as 'info' or 'lazaret_core=debug,info'
+    #[arg(long, env = "LAZARET_LOG", value_name = "FILTER")]
+    log: Option<String>,
+}
+
+/// Runs the server until a signal ends it.
+///
+/// # Errors
+/// What keeps it from starting, with what to do about it.
+pub(crate) fn run(args: &ServeArgs, globals: &Globals) -> anyhow::Result<()> {
+    let config = Config::load(args.config.as_deref())?;
+    let format = args.log_format.unwrap_or(config.log.format);
+    logging::start(format, args.log.as_deref().or(config.log.filter.as_deref()))?;
+    let data_dir = match (&globals.data_dir, &config.data_dir) {
+        (None, Some(configured)) => configured.clone(),
+        _ => globals.data_dir()?,
+    };
+    let data = DataDir::open(&data_dir)?;
+    let runtime = NamespacesRuntime::launch(runtime_config(&config, data.path()))
+        .context("starting the runtime; `lazaret doctor` says what this host lacks")?;
+    let listen = args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN);
+    let server = Server { config, data, runtime, listen, api_key: globals.api_key.clone().map(Secret::new) };
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting tokio")?;
+    tokio.block_on(server.serve())
+}
+
+fn runtime_config(config: &Config, data_dir: &Path) -> RuntimeConfig {
+    let mut runtime = RuntimeConfig::new(data_dir.to_owned());
+    if let Some(name) = &config.runtime.cgroup_parent {
+        runtime.cgroup_name.clone_from(name);
+    }
+    if let Some(first) = config.runtime.first_id {
+        runtime.id_space.first = first;
+    }
+    runtime
+}
+
+/// Everything that is there before the async runtime is.
+struct Server {
+    config: Config,
+    data: DataDir,
+    runtime: NamespacesRuntime,
+    listen: SocketAddr,
+    api_key: Option<Secret>,
+}
+
+impl Server {
+    async fn serve(self) -> anyhow::Result<()> {
+        let stop = stop_on_signal()?;
+        // The port first: a taken one must not cost an adoption.
+        let listener = http::listen(self.listen).await?;
+        let address = listener.local_addr().context("asking for the listening address")?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let metrics = PrometheusBuilder::new().install_recorder().context("starting metrics")?;
+        let settings = self.config.core_settings()?;
+        let ports = open_ports(self.data.path(), self.data.database(), self.runtime, &clock).await?;
+        let services = Services::start(ports, settings).await.context("adopting what is on this host")?;
+
+        let own_key = self.api_key.is_some();
+        let new_key = services.accounts.ensure_admin(self.api_key).await.context("making the first key")?;
+        if let Some(secret) = new_key.as_ref().filter(|_| !own_key) {
+            self.data.write_key(secret)?;
+        }
+        self.data.write_listen(address)?;
+
+        let upkeep = tokio::spawn(keep_up(metrics.clone(), stop.clone()));
+        let router = lazaret_api::router(services.clone(), api_settings(&self.config, clock, metrics));
+        let key_file = self.data.key_file();
+        let shown_key = new_key.as_ref().filter(|_| !own_key);
+        print(&banner::text(address, &key_file, !own_key && key_file.exists(), shown_key))?;
+        tracing::info!(%address, data_dir = %self.data.path().display(), "serving");
+
+        http::serve(listener, router, &self.config.http, stop).await;
+        services.shutdown().await;
+        upkeep.await.context("ending the upkeep of metrics")?;
+        tracing::info!("stopped; sandboxes go on");
+        Ok(())
+    }
+}
+
+/// Every adapter, over this data directory.
+async fn open_ports(
+    data_dir: &Path,
+    database: PathBuf,
+    runtime: NamespacesRuntime,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Ports> {
+    let (blobs, images) = (data_dir.join("blobs"), data_dir.join("images"));
+    let image_clock = Arc::clone(clock);
+    let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        Ok((
+            Sqlite::open(&database).context("opening the store")?,
+            BlobFiles::open(&blobs).context("opening the uploaded files")?,
+            ImageStore::open(&images, Path::new("/"), image_clock, UnpackLimits::default()).context("opening the images")?,
+        ))
+    });
+    let (store, blobs, images) = opened.await.context("opening the data directory")??;
+    let runtime = Arc::new(runtime);
+    Ok(Ports {
+        store: Arc::new(store),
+        blobs: Arc::new(blobs),
+        images: Arc::new(images),
+        guest: Arc::new(GuestClient::new(Arc::clone(&runtime) as Arc<dyn lazaret_core::ports::Runtime>)),
+        runtime,
+        transpiler: Arc::new(Oxc),
+        clock: Arc::clone(clock),
+        ids: Arc::new(RandomIds),
+    })
+}
+
+fn api_settings(config: &Config, clock: Arc<dyn Clock>, metrics: PrometheusHandle) -> ApiSettings {
+    let mut settings = ApiSettings::new(clock);
+    settings.metrics = Some(Arc::new(move || metrics.render()));
+    settings.openai.expires_minutes_max = config.openai.max_expiry_minutes;
+    settings.openai.plain_names = config.openai.plain_names;
+    settings.openai.require_provider = config.openai.require_provider;
+    settings
+}
+
+/// A token that SIGTERM or SIGINT cancels.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        token.cancel();
+    });
+    Ok(stop)
+}
+
+async fn keep_up(metrics: PrometheusHandle, stop: CancellationToken) {
+    let mut timer = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = timer.tick() => metrics.run_upkeep(),
+        }
+    }
+}
+
+/// Standard output may be closed, as under a service manager: that is no reason not to serve.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("writing to standard output"),
+    }
+}
