@@ -19,7 +19,7 @@ use lazaret_cli::Globals;
 use lazaret_core::services::{Ports, Services};
 use lazaret_core::{Clock, RandomIds, Secret};
 use lazaret_images::ImageStore;
-use lazaret_images::unpack::UnpackLimits;
+use lazaret_images::unpack::limits::UnpackLimits;
 use lazaret_runtime::{GuestClient, NamespacesRuntime, RuntimeConfig};
 use lazaret_store::{BlobFiles, Sqlite};
 use lazaret_transpile::Oxc;
