@@ -7,7 +7,12 @@ use std::path::Path;
 use lazaret_core::Secret;
 
 /// The text for standard output. `new_key` is the key that this start made, which is shown this once.
-pub(crate) fn text(address: SocketAddr, key_file: &Path, has_key_file: bool, new_key: Option<&Secret>) -> String {
+pub(crate) fn text(
+    address: SocketAddr,
+    key_file: &Path,
+    has_key_file: bool,
+    new_key: Option<&Secret>,
+) -> String {
     let url = format!("http://{address}");
     let key = if has_key_file {
         format!("\"$(cat {})\"", shell_word(&key_file.display().to_string()))
@@ -16,7 +21,12 @@ pub(crate) fn text(address: SocketAddr, key_file: &Path, has_key_file: bool, new
     };
     let mut text = format!("lazaret {} answers on {url}\n", env!("CARGO_PKG_VERSION"));
     if let Some(secret) = new_key {
-        let _ = writeln!(text, "\n  API key (shown this once; kept in {}):\n    {}", key_file.display(), secret.expose());
+        let _ = writeln!(
+            text,
+            "\n  API key (shown this once; kept in {}):\n    {}",
+            key_file.display(),
+            secret.expose()
+        );
     }
     let _ = write!(
         text,

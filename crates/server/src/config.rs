@@ -184,7 +184,11 @@ fn cpu_millis(cpus: f64) -> anyhow::Result<u32> {
     if !(1.0..=f64::from(lazaret_core::limits::CPU_MAX_MILLIS)).contains(&millis) {
         bail!("cpus: {cpus} is out of range");
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked against the range above")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked against the range above"
+    )]
     Ok(millis as u32)
 }
 
@@ -194,7 +198,9 @@ mod tests {
 
     #[test]
     fn sizes_take_units_and_what_is_left_out_keeps_its_default() {
-        let config = Config::parse("[sandbox]\nmemory = \"512m\"\ncpus = 0.5\n[tiers.small]\nsandboxes = 3\n").unwrap();
+        let config =
+            Config::parse("[sandbox]\nmemory = \"512m\"\ncpus = 0.5\n[tiers.small]\nsandboxes = 3\n")
+                .unwrap();
         let settings = config.core_settings().unwrap();
         assert_eq!(settings.default_resources.memory_bytes, 512 << 20);
         assert_eq!(settings.default_resources.cpu_millis, 500);

@@ -11,7 +11,6 @@ use serde::Serialize;
 /// Exit code when sandboxes cannot be made here.
 const UNFIT: u8 = 1;
 
-
 /// A finding as `--json` prints it.
 #[derive(Serialize)]
 struct Row {

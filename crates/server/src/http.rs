@@ -29,9 +29,9 @@ const HEAD_MAX_BYTES: usize = 64 * 1024;
 /// # Errors
 /// With what to do about a taken port.
 pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("listening on {address}: is another server there? Choose another with --listen"))
+    TcpListener::bind(address).await.with_context(|| {
+        format!("listening on {address}: is another server there? Choose another with --listen")
+    })
 }
 
 /// Serves `router` until `stop`, then waits for the requests under way, at most the configured grace.
@@ -93,7 +93,10 @@ async fn accept(
                 return (stream, peer, place);
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a connection could not be accepted");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a connection could not be accepted"
+                );
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

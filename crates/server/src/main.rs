@@ -56,7 +56,8 @@ fn main() -> ExitCode {
 }
 
 fn client(command: ClientCommand, globals: &Globals) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting tokio")?;
     let result = runtime.block_on(lazaret_cli::run(command, globals, Arguments::command));
     // A reader of our output that does not read must not keep the program.
     runtime.shutdown_background();

@@ -146,7 +146,8 @@ async fn open_ports(
         Ok((
             Sqlite::open(&database).context("opening the store")?,
             BlobFiles::open(&blobs).context("opening the uploaded files")?,
-            ImageStore::open(&images, Path::new("/"), image_clock, UnpackLimits::default()).context("opening the images")?,
+            ImageStore::open(&images, Path::new("/"), image_clock, UnpackLimits::default())
+                .context("opening the images")?,
         ))
     });
     let (store, blobs, images) = opened.await.context("opening the data directory")??;
