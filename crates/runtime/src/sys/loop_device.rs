@@ -51,7 +51,7 @@ struct LoopConfig {
 #[derive(Debug)]
 pub(crate) struct LoopDevice {
     /// Keeps the device bound until it is mounted.
-    _device: OwnedFd,
+    pub(crate) device: OwnedFd,
     /// Its node, to mount from.
     pub(crate) path: PathBuf,
 }
@@ -71,7 +71,7 @@ pub(crate) fn bind(file: impl AsFd, block_size: u32) -> Result<LoopDevice> {
         let path = PathBuf::from(format!("/dev/loop{number}"));
         let device = open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
         match configure(&device, file.as_fd().as_raw_fd(), block_size) {
-            Ok(()) => return Ok(LoopDevice { _device: device, path }),
+            Ok(()) => return Ok(LoopDevice { device, path }),
             Err(Errno::BUSY) => {}
             Err(errno) => return Err(errno),
         }

@@ -26,7 +26,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(5);
 
 /// Id ranges that one test may use at the same time.
-const RANGES: u32 = 64;
+const RANGES: u32 = 128;
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
