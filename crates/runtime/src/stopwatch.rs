@@ -24,6 +24,11 @@ impl Stopwatch {
         micros(lap)
     }
 
+    /// Time since the last lap, or the start.
+    pub(crate) fn since_lap(&self) -> Duration {
+        self.lap.elapsed()
+    }
+
     /// Time since the start.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()

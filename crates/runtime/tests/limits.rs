@@ -41,7 +41,8 @@ async fn a_maker_of_empty_files_runs_out_of_inodes() {
 async fn a_fork_bomb_stays_in_its_sandbox() {
     let host = Host::new();
     let (bomber, neighbour) = (host.start(bounded(&host, SMALL)).await, host.running().await);
-    host.background(bomber.id, "bomb() { bomb | bomb & }; bomb").await;
+    let bomb = "import os\nwhile True:\n try: os.fork()\n except OSError: pass";
+    host.background(bomber.id, &format!("python3 -c '{bomb}'")).await;
     let usage = async || host.runtime().usage(bomber.id).await.unwrap();
     eventually("the bomb fills its sandbox", async || usage().await.pids >= u64::from(SMALL.pids) - 2).await;
     assert!(usage().await.pids <= u64::from(SMALL.pids));

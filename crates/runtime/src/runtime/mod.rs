@@ -42,7 +42,7 @@ pub struct RuntimeConfig {
     pub lower_roots: Vec<PathBuf>,
     /// Name of the cgroup above all sandboxes' cgroups. Two servers on one host need two names.
     pub cgroup_name: String,
-    /// The host's ids that sandboxes get.
+    /// The host's ids that sandboxes get. Two servers on one host need two spaces, or their sandboxes share ids.
     pub id_space: IdSpace,
     /// The program that becomes the spawner.
     pub spawner: Program,

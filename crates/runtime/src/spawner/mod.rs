@@ -24,6 +24,7 @@ mod serve;
 mod start;
 mod tree;
 mod undo;
+mod verbs;
 pub(crate) mod wire;
 
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! The spawner's life: settings, preparations, one request after another, end of file.
+//! The spawner's life: settings, preparations, requests and children that come to an end, end of file.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,19 +6,19 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open, unlink};
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 
 use super::channel::Channel;
+use super::start::Starting;
 use super::tree;
-use super::wire::{Answer, Request, Settings, Usage};
+use super::wire::{Answer, Numbered, Request, Settings};
 use crate::cgroup::{self, Cgroups, Group};
 use crate::error::{At, SetupError, Step};
 use crate::guest_binary::GUEST;
-use crate::layout::{DataDir, SOCKET};
+use crate::layout::DataDir;
 use crate::process;
-use crate::record::Run;
 use crate::seccomp::Filter;
 use crate::stopwatch::Stopwatch;
 use crate::sys;
@@ -32,11 +32,9 @@ const CHANNEL_BROKEN: i32 = 2;
 /// The number that a guest finds its listening socket at, kept free of everything else.
 const RESERVED: i32 = 3;
 
-/// How long a dead sandbox's cgroup may stay busy before that is reported.
-const REMOVE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long freezing may take before it is given up and undone.
-const FREEZE_PATIENCE: Duration = Duration::from_secs(5);
+/// Starts whose children are at work at the same time; more requests wait on the channel. Each holds a disk and some ten
+/// descriptors, and more children than processors gain nothing.
+const STARTING_MAX: usize = 16;
 
 /// How long the spawner of an earlier server may take for its last request; longer than that takes at worst.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
@@ -92,19 +90,9 @@ pub(super) fn main() -> i32 {
     if channel.send(&Answer::Ready, &[]).is_err() {
         return CHANNEL_BROKEN;
     }
-    loop {
-        let request = match channel.receive::<Request>(None) {
-            Ok(Some((request, _))) => request,
-            Ok(None) => return ORDERLY,
-            Err(_) => return CHANNEL_BROKEN,
-        };
-        let (answer, descriptor) = spawner.handle(request);
-        let descriptors: Vec<_> = descriptor.iter().map(AsFd::as_fd).collect();
-        match channel.send(&answer, &descriptors) {
-            Ok(()) => {}
-            Err(Errno::PIPE) => return ORDERLY,
-            Err(_) => return CHANNEL_BROKEN,
-        }
+    match spawner.serve(&mut channel) {
+        Ok(()) | Err(Errno::PIPE) => ORDERLY,
+        Err(_) => CHANNEL_BROKEN,
     }
 }
 
@@ -186,151 +174,73 @@ fn take_lock(path: &Path, channel: &Channel) -> Result<OwnedFd, SetupError> {
 }
 
 impl Spawner {
-    fn handle(&mut self, request: Request) -> (Answer, Option<OwnedFd>) {
-        let outcome = match request {
-            Request::Start(order) => return self.start(&order),
-            Request::Adopt { id, run } => return self.adopt(id, &run),
-            Request::Sweep => self.sweep(),
-            Request::Terminate { id } => self.terminate(&id),
-            Request::Measure { id } => self.measure(&id),
-            Request::Kill { id } => self.kill(&id),
-            Request::Clear { id } => self.clear(&id),
-            Request::Freeze { id } => self.freeze(&id),
-            Request::Thaw { id } => self.thaw(&id),
-        };
-        (outcome.unwrap_or_else(|error| Answer::Failed(error.into())), None)
-    }
-
-    /// Takes over what an earlier spawner started, if it lives.
-    fn adopt(&mut self, id: String, run: &Run) -> (Answer, Option<OwnedFd>) {
-        let found = || -> Result<_, SetupError> {
-            let Some(pidfd) = process::find(run, &self.boot_id).at(Step::Clone, "find", &id)? else {
-                return Ok(None);
-            };
-            let group = self.group(&id)?.ok_or(Errno::NOENT).at(Step::Cgroup, "find", &id)?;
-            let paused = group.is_frozen().map_err(|error| cgroup_error(Step::Freezer, &error))?;
-            let for_server = pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?;
-            Ok(Some((Living { pidfd, group }, for_server, paused)))
-        };
-        match found() {
-            Ok(Some((living, for_server, paused))) => {
-                self.living.insert(id, living);
-                (Answer::Found { alive: true, paused }, Some(for_server))
+    /// Handles requests until the server closes its end, and then what has been begun.
+    fn serve(&mut self, channel: &mut Channel) -> rustix::io::Result<()> {
+        let mut starting: Vec<Starting> = Vec::new();
+        let mut server_is_there = true;
+        while server_is_there || !starting.is_empty() {
+            let listen = server_is_there && starting.len() < STARTING_MAX;
+            let ready = wait_for_any(listen.then_some(&*channel), &starting)?;
+            // From the last one on, so that the numbers of those before it stay what they are.
+            for index in ready.children.into_iter().rev() {
+                let done = starting.swap_remove(index);
+                let number = done.number();
+                let (answer, pidfd) = self.finish_start(done);
+                if server_is_there {
+                    send(channel, number, answer, pidfd)?;
+                }
             }
-            Ok(None) => (Answer::Found { alive: false, paused: false }, None),
-            Err(error) => (Answer::Failed(error.into()), None),
-        }
-    }
-
-    /// Ends and removes every group of ours that no living sandbox has.
-    fn sweep(&mut self) -> Result<Answer, SetupError> {
-        let names = self.cgroups.list().map_err(|error| cgroup_error(Step::Removal, &error))?;
-        for name in names.into_iter().filter(|name| !self.living.contains_key(name)) {
-            if let Some(group) = self.group(&name)? {
-                end_group(&group)?;
-            }
-        }
-        Ok(Answer::Done)
-    }
-
-    /// Asks every process but the guest to end; the guest would otherwise take its sandbox along.
-    fn terminate(&mut self, id: &str) -> Result<Answer, SetupError> {
-        const STEP: Step = Step::Removal;
-        let Some(living) = self.living.get(id) else { return Ok(Answer::Unknown) };
-        let pids = || living.group.pids().map_err(|error| cgroup_error(STEP, &error));
-        let guest = guest_pid(&living.pidfd).at(STEP, "read", "the guest's pid")?;
-        for pid in pids()?.into_iter().filter(|pid| Some(*pid) != guest) {
-            // A number may be another process's by the time it is used: the descriptor is for a process of this
-            // group only if the group still lists the number after the descriptor was made.
-            let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-            if pids()?.contains(&pid) {
-                match pidfd_send_signal(&pidfd, Signal::TERM) {
-                    Ok(()) | Err(Errno::SRCH) => {}
-                    Err(errno) => return Err(errno).at(STEP, "signal", id),
+            if ready.request {
+                match channel.receive::<Numbered<Request>>(None)? {
+                    Some((Numbered { number, body: Request::Start(order) }, _)) => {
+                        match self.begin_start(number, &order) {
+                            Ok(begun) => starting.push(begun),
+                            Err(failure) => send(channel, number, Answer::Failed(failure), None)?,
+                        }
+                    }
+                    Some((Numbered { number, body }, _)) => {
+                        let (answer, pidfd) = self.handle(body, &starting);
+                        send(channel, number, answer, pidfd)?;
+                    }
+                    None => server_is_there = false,
                 }
             }
         }
-        Ok(Answer::Done)
-    }
-
-    fn measure(&self, id: &str) -> Result<Answer, SetupError> {
-        const STEP: Step = Step::Cgroup;
-        let Some(living) = self.living.get(id) else { return Ok(Answer::Unknown) };
-        let stats = living.group.stats().map_err(|error| cgroup_error(STEP, &error))?;
-        let processes = living.group.pids().map_err(|error| cgroup_error(STEP, &error))?.len();
-        let cpu_micros = stats.cpu_time.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
-        Ok(Answer::Usage(Usage {
-            memory_bytes: stats.memory_bytes,
-            memory_peak_bytes: stats.memory_peak_bytes.unwrap_or(0),
-            cpu_micros,
-            pids: stats.pids,
-            oom_kills: stats.oom_kills,
-            processes,
-        }))
-    }
-
-    /// Kills the guest. The kernel then kills everything in its PID namespace, frozen or not.
-    fn kill(&mut self, id: &str) -> Result<Answer, SetupError> {
-        const STEP: Step = Step::Removal;
-        let Some(living) = self.living.get(id) else { return Ok(Answer::Unknown) };
-        match pidfd_send_signal(&living.pidfd, Signal::KILL) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => return Err(errno).at(STEP, "signal", id),
-        }
-        // Processes that v1 has frozen die only once they are thawed.
-        match living.group.thaw() {
-            Ok(()) | Err(cgroup::Error::Missing(_)) => Ok(Answer::Done),
-            Err(error) if error.errno() == Some(Errno::NOENT) => Ok(Answer::Done),
-            Err(error) => Err(cgroup_error(STEP, &error)),
-        }
-    }
-
-    /// Removes what a dead sandbox left outside its directory, and its socket.
-    fn clear(&mut self, id: &str) -> Result<Answer, SetupError> {
-        self.living.remove(id);
-        if let Some(group) = self.group(id)? {
-            end_group(&group)?;
-        }
-        let socket = self.data.sandboxes().join(id).join(SOCKET);
-        match unlink(&socket) {
-            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(Answer::Done),
-            Err(errno) => Err(errno).at(Step::Removal, "unlink", socket),
-        }
-    }
-
-    fn freeze(&mut self, id: &str) -> Result<Answer, SetupError> {
-        let Some(living) = self.living.get(id) else { return Ok(Answer::Unknown) };
-        living.group.freeze(FREEZE_PATIENCE).map_err(|error| cgroup_error(Step::Freezer, &error))?;
-        Ok(Answer::Done)
-    }
-
-    fn thaw(&mut self, id: &str) -> Result<Answer, SetupError> {
-        let Some(living) = self.living.get(id) else { return Ok(Answer::Unknown) };
-        living.group.thaw().map_err(|error| cgroup_error(Step::Freezer, &error))?;
-        Ok(Answer::Done)
-    }
-
-    fn group(&self, id: &str) -> Result<Option<Group>, SetupError> {
-        self.cgroups.find(id).map_err(|error| cgroup_error(Step::Cgroup, &error))
+        Ok(())
     }
 }
 
-/// Kills whatever is in a group and removes it.
-pub(super) fn end_group(group: &Group) -> Result<(), SetupError> {
-    group.kill().map_err(|error| cgroup_error(Step::Removal, &error))?;
-    group.remove(REMOVE_PATIENCE).map_err(|error| cgroup_error(Step::Removal, &error))
+/// What can be gone on with.
+struct Readiness {
+    request: bool,
+    /// Positions of starts whose child has become the guest, has failed, or has taken too long; ascending.
+    children: Vec<usize>,
+}
+
+fn wait_for_any(channel: Option<&Channel>, starting: &[Starting]) -> rustix::io::Result<Readiness> {
+    let timeout = starting.iter().map(Starting::patience_left).min();
+    let timeout = timeout.map(Timespec::try_from).transpose().map_err(|_| Errno::INVAL)?;
+    let mut wanted: Vec<PollFd<'_>> =
+        starting.iter().map(|start| PollFd::new(start.channel(), PollFlags::IN)).collect();
+    wanted.extend(channel.map(|channel| PollFd::new(channel, PollFlags::IN)));
+    retry_on_intr(|| poll(&mut wanted, timeout.as_ref()))?;
+    let is_ready = |index: usize| !wanted[index].revents().is_empty();
+    Ok(Readiness {
+        request: channel.is_some() && is_ready(starting.len()),
+        children: (0..starting.len())
+            .filter(|index| is_ready(*index) || starting[*index].patience_left().is_zero())
+            .collect(),
+    })
+}
+
+fn send(channel: &Channel, number: u64, answer: Answer, pidfd: Option<OwnedFd>) -> rustix::io::Result<()> {
+    let descriptors: Vec<_> = pidfd.iter().map(AsFd::as_fd).collect();
+    channel.send(&Numbered { number, body: answer }, &descriptors)
 }
 
 fn open_cgroups(name: &str) -> Result<Cgroups, cgroup::Error> {
     let settings = cgroup::Settings { name: name.to_owned(), ..cgroup::Settings::default() };
     Cgroups::open(&cgroup::Layout::detect()?, &settings)
-}
-
-/// The pid that a pidfd stands for; `None` if the process is gone.
-fn guest_pid(pidfd: &OwnedFd) -> std::io::Result<Option<Pid>> {
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pid:"));
-    Ok(line.and_then(|pid| pid.trim().parse().ok()).and_then(Pid::from_raw))
 }
 
 /// A failure of the cgroup module in the words of this one.

@@ -1,10 +1,13 @@
 //! Making a running sandbox: ordered steps, each with its undo next to it.
 //!
 //! ```text
-//!   socket ─▶ disk ─▶ cgroup ─▶ clone ─▶ id maps ─▶ layers ─▶ record ─▶ go ─▶ the guest runs
-//!     ▲ undo             ▲ undo    ▲ undo                        ▲ undo     │
-//!     └──────────────────┴─────────┴─────── any failure ◀────────┴──────────┘
+//!   begin_start                                                              finish_start
+//!   socket ─▶ disk ─▶ cgroup ─▶ clone ─▶ id maps ─▶ layers ─▶ record ─▶ go ┄┄▶ the guest runs
+//!     ▲ undo             ▲ undo    ▲ undo                        ▲ undo          │
+//!     └──────────────────┴─────────┴─────── any failure ◀────────┴───────────────┘
 //! ```
+//!
+//! Between the two the child works by itself, and the spawner handles other requests.
 //!
 //! Steps without an undo leave only descriptors behind, and what hangs on those goes with them. The record is written
 //! before the guest is let go: if server and spawner die in between, the next server finds a sandbox that it knows or
@@ -20,10 +23,11 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, 
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 
 use super::channel::Channel;
-use super::serve::{Living, Spawner, cgroup_error, end_group};
+use super::serve::{Living, Spawner, cgroup_error};
 use super::undo::Undo;
+use super::verbs::end_group;
 use super::wire::{Answer, Failure, Go, StartOrder, StartTimes};
-use crate::cgroup::{CpuLimit, Limits, Ticket};
+use crate::cgroup::{CpuLimit, Group, Limits, Ticket};
 use crate::child::{self, Inheritance};
 use crate::disk::open_disk;
 use crate::error::{At, SetupError, Step};
@@ -57,40 +61,60 @@ struct Child {
     channel: Channel,
 }
 
-/// A guest that runs.
-struct Started {
-    pid: Pid,
-    living: Living,
-    pidfd_for_server: OwnedFd,
+/// A start whose child is at work.
+pub(super) struct Starting {
+    /// Of the request.
+    number: u64,
+    id: String,
+    child: Child,
+    group: Group,
+    undo: Undo,
+    watch: Stopwatch,
     times: StartTimes,
 }
 
+impl Starting {
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn is_of(&self, id: &str) -> bool {
+        self.id == id
+    }
+
+    /// Becomes readable when the child has become the guest or has failed.
+    pub(super) fn channel(&self) -> &Channel {
+        &self.child.channel
+    }
+
+    /// How long the child may still take.
+    pub(super) fn patience_left(&self) -> Duration {
+        CHILD_PATIENCE.saturating_sub(self.watch.since_lap())
+    }
+}
+
 impl Spawner {
-    /// Starts a sandbox. The answer's descriptor is the guest's pidfd.
-    pub(super) fn start(&mut self, order: &StartOrder) -> (Answer, Option<OwnedFd>) {
-        if self.living.contains_key(&order.id) {
-            let error = SetupError {
-                step: Step::Clone,
-                call: "start".to_owned(),
-                subject: format!("{}, which runs already", order.id),
-                errno: Errno::EXIST,
-            };
-            return (Answer::Failed(error.into()), None);
-        }
+    /// Does everything up to letting the child go.
+    pub(super) fn begin_start(&self, number: u64, order: &StartOrder) -> Result<Starting, Failure> {
         let mut undo = Undo::default();
-        match self.start_steps(order, &mut undo) {
-            Ok(started) => {
-                drop(undo);
-                self.living.insert(order.id.clone(), started.living);
-                let pid = started.pid.as_raw_nonzero().get();
-                (Answer::Started { pid, times: started.times }, Some(started.pidfd_for_server))
+        match self.steps(order, &mut undo) {
+            Ok((child, group, watch, times)) => {
+                Ok(Starting { number, id: order.id.clone(), child, group, undo, watch, times })
             }
-            Err(error) => (Answer::Failed(Failure { error, undo: undo.run() }), None),
+            Err(error) => Err(Failure { error, undo: undo.run() }),
         }
     }
 
-    fn start_steps<'a>(&'a self, order: &StartOrder, undo: &mut Undo<'a>) -> Result<Started, SetupError> {
+    fn steps(
+        &self,
+        order: &StartOrder,
+        undo: &mut Undo,
+    ) -> Result<(Child, Group, Stopwatch, StartTimes), SetupError> {
         let mut watch = Stopwatch::start();
+        let mut times = StartTimes::default();
+        if self.living.contains_key(&order.id) {
+            return Err(Errno::EXIST).at(Step::Clone, "start a second time", &order.id);
+        }
         let directory = self.data.sandboxes().join(&order.id);
 
         let socket = directory.join(SOCKET);
@@ -98,46 +122,47 @@ impl Spawner {
         undo.push(move || unlink(&socket).at(Step::Socket, "unlink", &socket));
 
         let disk = open_disk(&directory.join(DISK))?;
-        let disk_us = watch.lap_us();
+        times.disk_us = watch.lap_us();
 
         let cgroup_failed = |error| cgroup_error(Step::Cgroup, &error);
         let group = self.cgroups.create(&order.id, &limits(order)).map_err(cgroup_failed)?;
         let made = group.clone();
         undo.push(move || end_group(&made));
         let ticket = group.ticket().map_err(cgroup_failed)?;
-        let cgroup_us = watch.lap_us();
+        times.cgroup_us = watch.lap_us();
 
-        let mut child = self.clone_child(order, listener, &ticket)?;
+        let child = self.clone_child(order, listener, &ticket)?;
         let doomed = child.pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?;
         undo.push(move || end_process(&doomed));
-        let clone_us = watch.lap_us();
+        times.clone_us = watch.lap_us();
 
         make_expendable(child.pid)?;
         let layers = prepare_layers(order, child.pid, disk)?;
         let before = Record::read_or_new(&directory);
         self.write_record(order, child.pid, &directory)?;
         undo.push(move || before.write(&directory).at(Step::Record, "write", &directory));
-        let layers_us = watch.lap_us();
+        times.layers_us = watch.lap_us();
 
         let borrowed: Vec<BorrowedFd<'_>> = layers.iter().map(AsFd::as_fd).collect();
         child.channel.send(&Go, &borrowed).at(Step::Layers, "send", "the layers")?;
-        drop(layers);
-        await_guest(&mut child)?;
-        let child_us = watch.lap_us();
+        Ok((child, group, watch, times))
+    }
 
-        Ok(Started {
-            pid: child.pid,
-            pidfd_for_server: child.pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?,
-            living: Living { pidfd: child.pidfd, group },
-            times: StartTimes {
-                disk_us,
-                cgroup_us,
-                clone_us,
-                layers_us,
-                child_us,
-                total_us: watch.total_us(),
-            },
-        })
+    /// Looks what became of the child. The answer's descriptor is the guest's pidfd.
+    pub(super) fn finish_start(&mut self, mut starting: Starting) -> (Answer, Option<OwnedFd>) {
+        let outcome = await_guest(&mut starting.child)
+            .and_then(|()| starting.child.pidfd.try_clone().at(Step::Clone, "dup", "the pidfd"));
+        match outcome {
+            Ok(pidfd_for_server) => {
+                let child_us = starting.watch.lap_us();
+                let times = StartTimes { child_us, total_us: starting.watch.total_us(), ..starting.times };
+                let pid = starting.child.pid.as_raw_nonzero().get();
+                let living = Living { pidfd: starting.child.pidfd, group: starting.group };
+                self.living.insert(starting.id, living);
+                (Answer::Started { pid, times }, Some(pidfd_for_server))
+            }
+            Err(error) => (Answer::Failed(Failure { error, undo: starting.undo.run() }), None),
+        }
     }
 
     /// Clones the process that will be the guest. It waits for its layers.
@@ -249,9 +274,10 @@ fn prepare_layers(order: &StartOrder, child: Pid, disk: OwnedFd) -> Result<Vec<O
     Ok(layers)
 }
 
-/// Waits until the child has become the guest: its end of the channel closes at execve. A child that dies closes it too.
+/// Looks whether the child has become the guest: its end of the channel closes at execve. A child that dies closes it too,
+/// and one that does neither has taken too long.
 fn await_guest(child: &mut Child) -> Result<(), SetupError> {
-    match child.channel.receive::<SetupError>(Some(CHILD_PATIENCE)).at(
+    match child.channel.receive::<SetupError>(Some(Duration::ZERO)).at(
         Step::Execute,
         "wait for",
         "the guest",

@@ -3,17 +3,17 @@
 use crate::error::SetupError;
 
 /// What takes one step back.
-type Step<'a> = Box<dyn FnOnce() -> Result<(), SetupError> + 'a>;
+type Step = Box<dyn FnOnce() -> Result<(), SetupError>>;
 
 /// Undos, in the order of their steps. Dropping it without [`Undo::run`] keeps what was done.
 #[derive(Default)]
-pub(crate) struct Undo<'a> {
-    steps: Vec<Step<'a>>,
+pub(crate) struct Undo {
+    steps: Vec<Step>,
 }
 
-impl<'a> Undo<'a> {
+impl Undo {
     /// Remembers how to take the step back that has just been done.
-    pub(crate) fn push(&mut self, step: impl FnOnce() -> Result<(), SetupError> + 'a) {
+    pub(crate) fn push(&mut self, step: impl FnOnce() -> Result<(), SetupError> + 'static) {
         self.steps.push(Box::new(step));
     }
 
@@ -26,6 +26,7 @@ impl<'a> Undo<'a> {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::rc::Rc;
 
     use rustix::io::Errno;
 
@@ -34,10 +35,10 @@ mod tests {
 
     #[test]
     fn steps_are_taken_back_in_reverse_and_a_failing_undo_stops_none_of_the_others() {
-        let seen = RefCell::new(Vec::new());
+        let seen = Rc::new(RefCell::new(Vec::new()));
         let mut undo = Undo::default();
         for name in ["socket", "cgroup", "clone"] {
-            let seen = &seen;
+            let seen = seen.clone();
             undo.push(move || {
                 seen.borrow_mut().push(name);
                 if name == "cgroup" { Err(Errno::BUSY).at(Step::Cgroup, "rmdir", name) } else { Ok(()) }

@@ -12,7 +12,9 @@
 //!     │◀────────────────── Done ──│
 //! ```
 //!
-//! One request at a time: the next one is sent when the answer to the last one is there.
+//! Requests are numbered and answers carry the number. A start is answered when its guest runs, and the spawner handles
+//! other requests meanwhile, so that a child that is slow (its own processor limit may hold it back) delays nobody else.
+//! All other requests are answered before the next one is read.
 
 use std::path::PathBuf;
 
@@ -31,6 +33,13 @@ pub(crate) struct Settings {
     pub(crate) lower_roots: Vec<PathBuf>,
     /// Name of the cgroup above all sandboxes' cgroups.
     pub(crate) cgroup_name: String,
+}
+
+/// A request or an answer with the request's number.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Numbered<T> {
+    pub(crate) number: u64,
+    pub(crate) body: T,
 }
 
 /// What the server asks. Sandboxes are named by their id's text.
