@@ -1,8 +1,9 @@
 //! `lazaret doctor`: what this host offers, and how to fix what it lacks.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use lazaret_cli::Globals;
 use lazaret_runtime::doctor::{Finding, Status, Subject, examine, worst};
 use lazaret_runtime::{IdSpace, RANGE_IDS};
@@ -35,11 +36,31 @@ const fn word(status: Status) -> &'static str {
     }
 }
 
+fn look(data_dir: PathBuf, space: IdSpace) -> Vec<Finding> {
+    let ids = space.first..space.first.saturating_add(space.ranges.saturating_mul(RANGE_IDS));
+    examine(&Subject { data_dir, ids })
+}
+
+/// Succeeds if sandboxes can be made here; what merely limits them is logged.
+///
+/// # Errors
+/// Naming everything that is missing, each with its remedy.
+pub(crate) fn refuse_unfit_host(data_dir: &Path, space: IdSpace) -> anyhow::Result<()> {
+    let mut missing = String::new();
+    for Finding { name, status, detail, remedy } in look(data_dir.to_owned(), space) {
+        let remedy = remedy.unwrap_or_default();
+        match status {
+            Status::Ok => {}
+            Status::Warn => tracing::warn!(probe = name, %remedy, "{detail}"),
+            Status::Fail => missing.push_str(&format!("\n  {name}: {detail}\n    fix: {remedy}")),
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { bail!("this host cannot run sandboxes:{missing}") }
+}
+
 /// Prints every finding; the exit code tells whether sandboxes can be made.
 pub(crate) fn run(globals: &Globals) -> anyhow::Result<ExitCode> {
-    let space = IdSpace::default();
-    let ids = space.first..space.first.saturating_add(space.ranges.saturating_mul(RANGE_IDS));
-    let findings = examine(&Subject { data_dir: globals.data_dir()?, ids });
+    let findings = look(globals.data_dir()?, IdSpace::default());
     let verdict = worst(&findings);
     let rows: Vec<Row> = findings.into_iter().map(Row::from).collect();
     let text = if globals.json {

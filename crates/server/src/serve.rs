@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::SystemClock;
 use crate::config::{Config, LogFormat};
 use crate::data_dir::DataDir;
-use crate::{banner, http, logging};
+use crate::{banner, doctor, http, logging};
 
 /// Where the server answers unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -70,17 +70,21 @@ pub(crate) fn run(args: &ServeArgs, globals: &Globals) -> anyhow::Result<()> {
         (None, Some(configured)) => configured.clone(),
         _ => globals.data_dir()?,
     };
+    let runtime_config = runtime_config(&config);
+    doctor::refuse_unfit_host(&data_dir, runtime_config.id_space)?;
     let data = DataDir::open(&data_dir)?;
-    let runtime = NamespacesRuntime::launch(runtime_config(&config, data.path()))
-        .context("starting the runtime; `lazaret doctor` says what this host lacks")?;
+    let runtime =
+        NamespacesRuntime::launch(RuntimeConfig { data_dir: data.path().to_owned(), ..runtime_config })
+            .context("starting the runtime; `lazaret doctor` says what this host lacks")?;
     let listen = args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN);
     let server = Server { config, data, runtime, listen, api_key: globals.api_key.clone().map(Secret::new) };
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting tokio")?;
     tokio.block_on(server.serve())
 }
 
-fn runtime_config(config: &Config, data_dir: &Path) -> RuntimeConfig {
-    let mut runtime = RuntimeConfig::new(data_dir.to_owned());
+/// What the file says, still without the data directory.
+fn runtime_config(config: &Config) -> RuntimeConfig {
+    let mut runtime = RuntimeConfig::new(PathBuf::new());
     if let Some(name) = &config.runtime.cgroup_parent {
         runtime.cgroup_name.clone_from(name);
     }
@@ -119,7 +123,8 @@ impl Server {
         self.data.write_listen(address)?;
 
         let upkeep = tokio::spawn(keep_up(metrics.clone(), stop.clone()));
-        let router = lazaret_api::router(services.clone(), api_settings(&self.config, clock, metrics));
+        let router =
+            lazaret_api::router(services.clone(), api_settings(&self.config, clock, metrics, stop.clone()));
         let key_file = self.data.key_file();
         let shown_key = new_key.as_ref().filter(|_| !own_key);
         print(&banner::text(address, &key_file, !own_key && key_file.exists(), shown_key))?;
@@ -164,8 +169,14 @@ async fn open_ports(
     })
 }
 
-fn api_settings(config: &Config, clock: Arc<dyn Clock>, metrics: PrometheusHandle) -> ApiSettings {
+fn api_settings(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    metrics: PrometheusHandle,
+    stopping: CancellationToken,
+) -> ApiSettings {
     let mut settings = ApiSettings::new(clock);
+    settings.stopping = stopping;
     settings.metrics = Some(Arc::new(move || metrics.render()));
     settings.openai.expires_minutes_max = config.openai.max_expiry_minutes;
     settings.openai.plain_names = config.openai.plain_names;
