@@ -1,13 +1,17 @@
 //! `GET .../exec/ws`.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 use crate::support::{ADMIN_KEY, DEADLINE, Server, eventually};
 use crate::{at, sandbox};
@@ -95,6 +99,35 @@ async fn a_socket_that_closes_kills_the_process() {
     assert_eq!(server.guest.running(), 1);
     drop(socket);
     eventually("the process is killed", || server.guest.running() == 0).await;
+}
+
+/// Over a pipe in memory, whose time can be moved: time waits for the kernel's sockets to no purpose.
+#[tokio::test]
+async fn a_client_that_does_not_answer_pings_is_gone_and_one_that_does_stays() {
+    let server = Server::start().await;
+    let id = sandbox(&server).await;
+    server.get("/lazaret/v1/server").send().await.expect(200);
+    tokio::time::pause();
+    for answers in [true, false] {
+        let (client, host) = tokio::io::duplex(64 * 1024);
+        let service = TowerToHyperService::new(server.router.clone());
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(host), service).with_upgrades();
+        let connection = tokio::spawn(connection);
+        let mut request = format!("ws://lazaret{}", at(&id, "/exec/ws")).into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {ADMIN_KEY}").parse().unwrap());
+        let (mut socket, _) = client_async(request, client).await.expect("the upgrade");
+        socket.send(Message::text(json!({"command": ["sleep"]}).to_string())).await.unwrap();
+        let reads = async {
+            while answers && socket.next().await.is_some() {}
+            std::future::pending::<()>().await;
+        };
+        let five_minutes = tokio::time::timeout(Duration::from_secs(300), reads);
+        let _ = five_minutes.await.expect_err("reading goes on");
+        assert_eq!(server.guest.running(), usize::from(answers), "the client answers: {answers}");
+        drop(socket);
+        connection.await.expect("no panic").expect("no error");
+        eventually("the process is killed", || server.guest.running() == 0).await;
+    }
 }
 
 #[tokio::test]
