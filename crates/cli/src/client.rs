@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, words};
 use crate::globals::{Endpoint, is_this_machine};
 use crate::server_error::ServerError;
 
@@ -207,15 +207,11 @@ async fn read_bounded(response: Response, max_bytes: usize) -> Result<Vec<u8>, R
 
 /// The cause at the bottom, which is the one that says something ("connection refused").
 fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+    let mut cause: &(dyn std::error::Error + 'static) = error;
     while let Some(next) = cause.source() {
         cause = next;
     }
-    match cause.downcast_ref::<std::io::Error>() {
-        // The kind is words; the system's own message adds capitals and a number.
-        Some(error) if error.raw_os_error().is_some() => error.kind().to_string(),
-        _ => cause.to_string(),
-    }
+    words(cause)
 }
 
 fn bytes<'a>(path: &[&'a str]) -> Vec<&'a [u8]> {

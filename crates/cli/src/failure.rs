@@ -72,7 +72,7 @@ pub fn report(error: &anyhow::Error) -> u8 {
     if is_broken_pipe(error) {
         return BROKEN_PIPE;
     }
-    let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let chain: Vec<String> = error.chain().map(words).collect();
     say(&format!("error: {}", chain.join(": ")));
     if let Some(hint) = error.chain().find_map(hint_of) {
         say(&format!("hint: {hint}"));
@@ -91,6 +91,17 @@ pub(crate) fn exec_code(error: &anyhow::Error) -> u8 {
         Some("not_executable") => NOT_EXECUTABLE,
         _ => NOT_RUN,
     }
+}
+
+/// What `cause` says, in the form of our own messages: an operating system's begins with a capital and ends with a number.
+pub(crate) fn words(cause: &(dyn Error + 'static)) -> String {
+    let text = cause.to_string();
+    if !cause.is::<io::Error>() && !cause.is::<rustix::io::Errno>() {
+        return text;
+    }
+    let text = text.split_once(" (os error ").map_or(text.as_str(), |(words, _number)| words);
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 /// Prints one line of talk on standard error, with control characters made visible.
@@ -123,6 +134,13 @@ mod tests {
         assert_eq!(report(&pipe), BROKEN_PIPE);
         let socket = Failure::new("the connection broke").source(io::Error::from(io::ErrorKind::BrokenPipe));
         assert_eq!(report(&anyhow::Error::new(socket)), FAILED);
+    }
+
+    #[test]
+    fn what_the_operating_system_says_is_put_into_our_form() {
+        assert_eq!(words(&io::Error::from_raw_os_error(2)), "no such file or directory");
+        assert_eq!(words(&rustix::io::Errno::ISDIR), "is a directory");
+        assert_eq!(words(&Failure::new("Ours (os error 1)")), "Ours (os error 1)");
     }
 
     #[test]

@@ -3,6 +3,9 @@
 use reqwest::StatusCode;
 use serde::Deserialize;
 
+/// What to do if the state of a sandbox forbids what was asked of it.
+const REFUSED: &str = "`lazaret start` brings a stopped sandbox back, `lazaret resume` a paused one; `lazaret ps -a` shows which it is";
+
 /// What the server said when it refused or failed.
 #[derive(Debug, Clone, Default, thiserror::Error)]
 #[error("{message}")]
@@ -45,7 +48,8 @@ impl From<ErrorBody> for ServerError {
             Some(field) if !body.message.contains(&field) => format!("{field}: {}", body.message),
             _ => body.message,
         };
-        Self { status: 0, code: body.code, message, problem: body.problem, hint: body.hint }
+        let hint = body.hint.or_else(|| (body.code == "refused").then(|| REFUSED.to_owned()));
+        Self { status: 0, code: body.code, message, problem: body.problem, hint }
     }
 }
 

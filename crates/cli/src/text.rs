@@ -66,6 +66,12 @@ pub(crate) fn age(then: &str, now: Timestamp) -> String {
     }
 }
 
+/// A moment to the second, which is what people want to know of it.
+pub(crate) fn moment(text: &str) -> String {
+    let whole = text.parse().and_then(|moment: Timestamp| Timestamp::from_second(moment.as_second()));
+    whole.map_or_else(|_| text.to_owned(), |moment| moment.to_string())
+}
+
 /// The first hexadecimal digits of an id, enough to tell it from its neighbours; every command accepts them.
 pub(crate) fn short_id(id: &str) -> String {
     const SHORT_ID_DIGITS: usize = 12;
@@ -100,6 +106,12 @@ mod tests {
         ] {
             assert_eq!(age(then, now), want, "{then}");
         }
+    }
+
+    #[test]
+    fn a_moment_is_shown_to_the_second() {
+        assert_eq!(moment("2026-11-22T03:53:53.946168Z"), "2026-11-22T03:53:53Z");
+        assert_eq!(moment("soon"), "soon");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::{each, print_json};
 use crate::client::Client;
-use crate::text::print_table;
+use crate::text::{moment, print_table};
 
 /// Manage accounts: who owns sandboxes (needs the scope `admin`)
 #[derive(Debug, Subcommand)]
@@ -79,6 +79,7 @@ pub(super) fn rows(answer: &Value, name: &str, fields: &[&str]) -> Vec<Vec<Strin
 pub(super) fn cell(item: &Value, field: &str) -> String {
     match item.get(field) {
         None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) if field.ends_with("_at") => moment(text),
         Some(Value::String(text)) => text.clone(),
         Some(Value::Array(items)) => {
             let words: Vec<&str> = items.iter().filter_map(Value::as_str).collect();

@@ -91,12 +91,13 @@ impl Image {
         match self {
             Self::Pull { reference } => {
                 let request = client.post(&["images", "pull"])?.json(&json!({ "reference": reference }));
-                print(&client.json_within::<Row>(None, request).await?, json)?;
+                let image: Row = client.json_within(None, request).await?;
+                print(&image, Some(&reference), json)?;
                 Ok(0)
             }
             Self::Import { file, name, source } => {
-                let image = import(client, &file, name, source).await?;
-                print(&image, json)?;
+                let image = import(client, &file, name.as_deref(), source).await?;
+                print(&image, name.as_deref(), json)?;
                 Ok(0)
             }
             Self::Ls { quiet } => {
@@ -118,9 +119,9 @@ impl Image {
     }
 }
 
-async fn import(client: &Client, file: &Path, name: Option<String>, source: Source) -> Result<Row> {
+async fn import(client: &Client, file: &Path, name: Option<&str>, source: Source) -> Result<Row> {
     let mut query = vec![("source", source.name().to_owned())];
-    query.extend(name.map(|name| ("name", name)));
+    query.extend(name.map(|name| ("name", name.to_owned())));
     let mut request = client.post(&["images", "import"])?.query(&query);
     let bar;
     if file == Path::new("-") {
@@ -165,11 +166,14 @@ fn length(chunk: &bytes::Bytes) -> u64 {
     u64::try_from(chunk.len()).unwrap_or(u64::MAX)
 }
 
-fn print(image: &Row, json: bool) -> Result<()> {
+/// Prints the name that `image` has now: the one that was asked for, if it is one of them.
+fn print(image: &Row, asked: Option<&str>, json: bool) -> Result<()> {
     if json {
         return print_json(image);
     }
-    writeln!(io::stdout(), "{}", image.names.first().unwrap_or(&image.digest))?;
+    let asked = asked.filter(|asked| image.names.iter().any(|name| name == asked));
+    let name = asked.or(image.names.first().map(String::as_str)).unwrap_or(&image.digest);
+    writeln!(io::stdout(), "{name}")?;
     Ok(())
 }
 

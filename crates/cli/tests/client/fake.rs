@@ -168,10 +168,14 @@ async fn play(socket: &mut WebSocket) -> Option<()> {
             exited(socket, json!({ "exit_code": 3, "signal": null })).await
         }
         "cat" => {
-            while let Message::Binary(bytes) = socket.recv().await?.ok()? {
-                output(socket, 1, &bytes).await?;
+            loop {
+                match socket.recv().await?.ok()? {
+                    Message::Binary(bytes) => output(socket, 1, &bytes).await?,
+                    // It says that standard input is over.
+                    Message::Text(_) => break,
+                    _ => {}
+                }
             }
-            // What ended the loop is the text that says that standard input is over.
             exited(socket, json!({ "exit_code": 0, "signal": null })).await
         }
         "wait" => {

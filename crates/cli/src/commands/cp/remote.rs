@@ -118,14 +118,14 @@ impl Files {
         if let Some(bytes) = bytes {
             request = request.header(header::CONTENT_LENGTH, bytes);
         }
-        self.client.send(request).await.map(drop).with_context(|| format!("cannot write {path}"))
+        self.client.send(request).await.map(drop)
     }
 
     /// Makes the directory `path` and those above it, unless they exist.
     pub(super) async fn make_dir(&self, path: &RemotePath, mode: u32) -> Result<()> {
         let body = json!({ "op": "mkdir", "mode": format!("{mode:04o}"), "parents": true });
         let request = self.request(Method::POST, path)?.json(&body);
-        self.client.empty(request).await.with_context(|| format!("cannot make the directory {path}"))
+        self.client.empty(request).await
     }
 
     fn request(&self, method: Method, path: &RemotePath) -> Result<RequestBuilder> {
