@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::Error;
 use crate::record::Run;
 use crate::spawner::channel::Channel;
-use crate::spawner::wire::{Answer, Numbered, Request, Settings};
+use crate::spawner::wire::{Answer, Numbered, Request, Settings, Verb};
 use crate::spawner::{self, Program};
 use crate::stopwatch::Stopwatch;
 
@@ -89,11 +89,11 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::SpawnerGone`] or [`Error::SpawnerSilent`]; [`Error::Setup`] for what it could not do.
-    pub(crate) async fn ask(&self, request: Request) -> Answered {
+    pub(crate) async fn ask(&self, request: impl Into<Request>) -> Answered {
         let gone = || Error::SpawnerGone("its thread has ended".to_owned());
         let (reply, answer) = oneshot::channel();
         let questions = self.questions.as_ref().ok_or_else(gone)?;
-        questions.send(Question { request, reply }).await.map_err(|_| gone())?;
+        questions.send(Question { request: request.into(), reply }).await.map_err(|_| gone())?;
         self.wake();
         match answer.await.map_err(|_| gone())?? {
             (Answer::Failed(failure), _) => Err(Error::Setup { failure: failure.error, undo: failure.undo }),
@@ -273,7 +273,9 @@ impl Connection {
         };
         for (id, run) in known {
             let number = self.number();
-            channel.send(&Numbered { number, body: Request::Adopt { id, run } }, &[]).map_err(gone)?;
+            channel
+                .send(&Numbered { number, body: Request::from(Verb::Adopt { id, run }) }, &[])
+                .map_err(gone)?;
             // A sandbox that died meanwhile is found out by its pidfd, which the server holds.
             reply::<Numbered<Answer>>(channel)?;
         }

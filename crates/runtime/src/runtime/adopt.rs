@@ -20,7 +20,7 @@ use super::NamespacesRuntime;
 use super::entry::Living;
 use crate::error::Error;
 use crate::record::Record;
-use crate::spawner::wire::{Answer, Request};
+use crate::spawner::wire::{Answer, Verb};
 
 impl NamespacesRuntime {
     pub(super) async fn adopt_all(&self) -> Result<Vec<Adopted>, Error> {
@@ -34,7 +34,7 @@ impl NamespacesRuntime {
                 _ => tracing::warn!(path = %found.path().display(), "not a sandbox of ours; left alone"),
             }
         }
-        self.client.ask(Request::Sweep).await?;
+        self.client.ask(Verb::Sweep).await?;
         Ok(adopted)
     }
 
@@ -61,7 +61,7 @@ impl NamespacesRuntime {
             let alive = !living.is_dead().await?;
             return Ok(Some(Adopted { alive, ..dead }));
         }
-        match self.client.ask(Request::Adopt { id: id.to_string(), run: run.clone() }).await? {
+        match self.client.ask(Verb::Adopt { id: id.to_string(), run: run.clone() }).await? {
             (Answer::Found { alive: true, paused }, Some(pidfd)) => {
                 self.ids().mark(run.id_range);
                 self.client.remember(id.to_string(), run.clone());
@@ -69,7 +69,7 @@ impl NamespacesRuntime {
                 Ok(Some(Adopted { id, alive: true, paused }))
             }
             _ => {
-                self.client.ask(Request::Clear { id: id.to_string() }).await?;
+                self.client.ask(Verb::Clear { id: id.to_string() }).await?;
                 record.ended().write(&directory).map_err(Error::file("write the record in", &directory))?;
                 Ok(Some(dead))
             }

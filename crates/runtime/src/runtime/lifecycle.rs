@@ -15,7 +15,7 @@ use crate::disk;
 use crate::error::Error;
 use crate::layout::{DISK, LOWERS_MAX};
 use crate::record::{Record, Run};
-use crate::spawner::wire::{Answer, LowerOrder, Request, StartOrder};
+use crate::spawner::wire::{Answer, LowerOrder, Request, StartOrder, Verb};
 use crate::template;
 
 /// How long a killed sandbox may take to be gone. It takes milliseconds; a disk with much to write back takes longer.
@@ -132,7 +132,7 @@ impl NamespacesRuntime {
             Err(error) => {
                 if matches!(error, Error::SpawnerGone(_) | Error::SpawnerSilent(_)) {
                     // Nobody knows how far it got, so whatever is there is ended.
-                    self.client.ask(Request::Clear { id: id.to_string() }).await?;
+                    self.client.ask(Verb::Clear { id: id.to_string() }).await?;
                 }
                 Err(error)
             }
@@ -153,13 +153,13 @@ impl NamespacesRuntime {
     /// SIGTERM to everything but the guest, and some time to obey.
     async fn end_politely(&self, id: SandboxId, living: &Living, grace: Duration) -> Result<(), Error> {
         let name = id.to_string();
-        self.client.ask(Request::Thaw { id: name.clone() }).await?;
-        self.client.ask(Request::Terminate { id: name.clone() }).await?;
+        self.client.ask(Verb::Thaw { id: name.clone() }).await?;
+        self.client.ask(Verb::Terminate { id: name.clone() }).await?;
         let all_ended = async {
             let mut look = tokio::time::interval(GRACE_LOOK);
             loop {
                 look.tick().await;
-                match self.client.ask(Request::Measure { id: name.clone() }).await? {
+                match self.client.ask(Verb::Measure { id: name.clone() }).await? {
                     (Answer::Usage(usage), _) if usage.processes > 1 => {}
                     _ => return Ok(()),
                 }
@@ -173,18 +173,18 @@ impl NamespacesRuntime {
 
     /// SIGKILL, and the wait for its effect.
     async fn end(&self, id: SandboxId, entry: &Entry, living: &Living) -> Result<(), Error> {
-        self.client.ask(Request::Kill { id: id.to_string() }).await?;
+        self.client.ask(Verb::Kill { id: id.to_string() }).await?;
         tokio::time::timeout(DEATH_PATIENCE, living.death())
             .await
             .map_err(|_elapsed| Error::WillNotDie { id, waited: DEATH_PATIENCE })??;
         self.settle(id, entry).await
     }
 
-    pub(super) async fn while_running(&self, id: SandboxId, request: Request) -> Result<(), Error> {
+    pub(super) async fn while_running(&self, id: SandboxId, verb: Verb) -> Result<(), Error> {
         let entry = self.entries.find(id).ok_or(Error::NotRunning(id))?;
         let _verb = entry.verbs.lock().await;
         self.settle(id, &entry).await?;
-        match self.client.ask(request).await? {
+        match self.client.ask(verb).await? {
             (Answer::Done, _) => Ok(()),
             _ => Err(Error::NotRunning(id)),
         }
@@ -198,7 +198,7 @@ impl NamespacesRuntime {
             self.end(id, &entry, &living).await?;
         } else {
             // Also what a start left that was interrupted with its server.
-            self.client.ask(Request::Clear { id: id.to_string() }).await?;
+            self.client.ask(Verb::Clear { id: id.to_string() }).await?;
         }
         let directory = self.data.sandbox(id);
         await_release(id, &directory.join(DISK)).await?;
@@ -222,7 +222,7 @@ impl NamespacesRuntime {
             return Ok(());
         }
         self.client.forget(&id.to_string());
-        self.client.ask(Request::Clear { id: id.to_string() }).await?;
+        self.client.ask(Verb::Clear { id: id.to_string() }).await?;
         let directory = self.data.sandbox(id);
         if let Some(record) = Record::read(&directory)? {
             record.ended().write(&directory).map_err(Error::file("write the record in", &directory))?;

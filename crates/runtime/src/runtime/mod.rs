@@ -29,7 +29,7 @@ use crate::connect::connect;
 use crate::error::Error;
 use crate::id_range::{IdRanges, IdSpace};
 use crate::layout::DataDir;
-use crate::spawner::wire::{Answer, Request, Settings};
+use crate::spawner::wire::{Answer, Settings, Verb};
 use crate::spawner::{Program, StartTimes};
 use entry::Entries;
 
@@ -115,7 +115,7 @@ impl NamespacesRuntime {
         /// Bytes in a block of `st_blocks`, whatever the file system's own blocks are (stat(3type)).
         const STAT_BLOCK_BYTES: u64 = 512;
         let disk_bytes = std::os::unix::fs::MetadataExt::blocks(&metadata) * STAT_BLOCK_BYTES;
-        let usage = match self.client.ask(Request::Measure { id: id.to_string() }).await? {
+        let usage = match self.client.ask(Verb::Measure { id: id.to_string() }).await? {
             (Answer::Usage(usage), _) => usage,
             _ => return Ok(Usage { disk_bytes, ..Usage::default() }),
         };
@@ -153,11 +153,11 @@ impl Runtime for NamespacesRuntime {
     }
 
     async fn pause(&self, id: SandboxId) -> Result<()> {
-        Ok(self.while_running(id, Request::Freeze { id: id.to_string() }).await?)
+        Ok(self.while_running(id, Verb::Freeze { id: id.to_string() }).await?)
     }
 
     async fn resume(&self, id: SandboxId) -> Result<()> {
-        Ok(self.while_running(id, Request::Thaw { id: id.to_string() }).await?)
+        Ok(self.while_running(id, Verb::Thaw { id: id.to_string() }).await?)
     }
 
     async fn delete(&self, id: SandboxId) -> Result<()> {

@@ -11,13 +11,13 @@
 //! that a clone of it may do anything; and a server that runs already can start another one if it dies.
 //!
 //! It keeps no state that matters. When its socket closes it ends, and sandboxes live on; the next spawner is told about
-//! each of them by [`wire::Request::Adopt`].
+//! each of them by an `Adopt` of its wire.
 //!
 //! ```text
 //!   launch ─▶ Settings ─▶ own tree ─▶ Ready ─▶ (request ─▶ answer)* ─▶ end of file ─▶ exit
 //! ```
 //!
-//! Not here: the server's end ([`crate::client`]) and what the child does ([`crate::child`]).
+//! Not here: the server's end (`client`) and what the child does (`child`).
 
 pub(crate) mod channel;
 mod serve;

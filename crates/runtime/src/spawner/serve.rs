@@ -91,7 +91,7 @@ pub(super) fn main() -> i32 {
         return CHANNEL_BROKEN;
     }
     match spawner.serve(&mut channel) {
-        Ok(()) | Err(Errno::PIPE) => ORDERLY,
+        Ok(()) => ORDERLY,
         Err(_) => CHANNEL_BROKEN,
     }
 }
@@ -131,9 +131,6 @@ fn prepare(
         subject: format!("the system call filter: {error}"),
         errno: Errno::NOSYS,
     })?;
-    if GUEST.is_empty() {
-        return Err(Errno::NOEXEC).at(STEP, "find", "the guest: this program was built without one");
-    }
     let guest = tree::sealed_program("lazaret-guest".as_ref(), GUEST)?;
     let cgroups = open_cgroups(&settings.cgroup_name).map_err(|error| cgroup_error(STEP, &error))?;
     tree::enter(&settings.data_dir, &settings.lower_roots)?;
@@ -181,29 +178,28 @@ impl Spawner {
         while server_is_there || !starting.is_empty() {
             let listen = server_is_there && starting.len() < STARTING_MAX;
             let ready = wait_for_any(listen.then_some(&*channel), &starting)?;
-            // From the last one on, so that the numbers of those before it stay what they are.
+            let mut answers = Vec::new();
+            // From the last one on, so that the positions of those before it stay what they are.
             for index in ready.children.into_iter().rev() {
                 let done = starting.swap_remove(index);
-                let number = done.number();
-                let (answer, pidfd) = self.finish_start(done);
-                if server_is_there {
-                    send(channel, number, answer, pidfd)?;
-                }
+                answers.push((done.number(), self.finish_start(done)));
             }
             if ready.request {
                 match channel.receive::<Numbered<Request>>(None)? {
                     Some((Numbered { number, body: Request::Start(order) }, _)) => {
                         match self.begin_start(number, &order) {
                             Ok(begun) => starting.push(begun),
-                            Err(failure) => send(channel, number, Answer::Failed(failure), None)?,
+                            Err(failure) => answers.push((number, (Answer::Failed(failure), None))),
                         }
                     }
-                    Some((Numbered { number, body }, _)) => {
-                        let (answer, pidfd) = self.handle(body, &starting);
-                        send(channel, number, answer, pidfd)?;
+                    Some((Numbered { number, body: Request::Other(verb) }, _)) => {
+                        answers.push((number, self.handle(verb, &starting)));
                     }
                     None => server_is_there = false,
                 }
+            }
+            for (number, (answer, pidfd)) in answers {
+                server_is_there = server_is_there && send(channel, number, answer, pidfd)?;
             }
         }
         Ok(())
@@ -233,9 +229,13 @@ fn wait_for_any(channel: Option<&Channel>, starting: &[Starting]) -> rustix::io:
     })
 }
 
-fn send(channel: &Channel, number: u64, answer: Answer, pidfd: Option<OwnedFd>) -> rustix::io::Result<()> {
+/// Sends an answer; `false` if the server is gone.
+fn send(channel: &Channel, number: u64, answer: Answer, pidfd: Option<OwnedFd>) -> rustix::io::Result<bool> {
     let descriptors: Vec<_> = pidfd.iter().map(AsFd::as_fd).collect();
-    channel.send(&Numbered { number, body: answer }, &descriptors)
+    match channel.send(&Numbered { number, body: answer }, &descriptors) {
+        Err(Errno::PIPE) => Ok(false),
+        other => other.map(|()| true),
+    }
 }
 
 fn open_cgroups(name: &str) -> Result<Cgroups, cgroup::Error> {
@@ -247,7 +247,7 @@ fn open_cgroups(name: &str) -> Result<Cgroups, cgroup::Error> {
 pub(super) fn cgroup_error(step: Step, error: &cgroup::Error) -> SetupError {
     SetupError {
         step,
-        call: "use".to_owned(),
+        call: "refused:".to_owned(),
         subject: error.to_string(),
         errno: error.errno().unwrap_or(match error {
             cgroup::Error::Timeout { .. } => Errno::BUSY,

@@ -9,7 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::serve::{Living, Spawner, cgroup_error};
 use super::start::Starting;
-use super::wire::{Answer, Request, Usage};
+use super::wire::{Answer, Usage, Verb};
 use crate::cgroup::{self, Group};
 use crate::error::{At, SetupError, Step};
 use crate::layout::SOCKET;
@@ -17,24 +17,23 @@ use crate::process;
 use crate::record::Run;
 
 /// How long a dead sandbox's cgroup may stay busy before that is reported.
-const REMOVE_PATIENCE: Duration = Duration::from_secs(2);
+const REMOVE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long freezing may take before it is given up and undone.
-const FREEZE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long freezing may take before it is given up and undone. It takes a millisecond; other sandboxes wait meanwhile.
+const FREEZE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Spawner {
     /// Handles everything but a start.
-    pub(super) fn handle(&mut self, request: Request, starting: &[Starting]) -> (Answer, Option<OwnedFd>) {
-        let outcome = match request {
-            Request::Start(_) => Ok(Answer::Unknown),
-            Request::Adopt { id, run } => return self.adopt(id, &run),
-            Request::Sweep => self.sweep(starting),
-            Request::Terminate { id } => self.terminate(&id),
-            Request::Measure { id } => self.measure(&id),
-            Request::Kill { id } => self.kill(&id),
-            Request::Clear { id } => self.clear(&id),
-            Request::Freeze { id } => self.freeze(&id),
-            Request::Thaw { id } => self.thaw(&id),
+    pub(super) fn handle(&mut self, verb: Verb, starting: &[Starting]) -> (Answer, Option<OwnedFd>) {
+        let outcome = match verb {
+            Verb::Adopt { id, run } => return self.adopt(id, &run),
+            Verb::Sweep => self.sweep(starting),
+            Verb::Terminate { id } => self.terminate(&id),
+            Verb::Measure { id } => self.measure(&id),
+            Verb::Kill { id } => self.kill(&id),
+            Verb::Clear { id } => self.clear(&id),
+            Verb::Freeze { id } => self.freeze(&id),
+            Verb::Thaw { id } => self.thaw(&id),
         };
         (outcome.unwrap_or_else(|error| Answer::Failed(error.into())), None)
     }

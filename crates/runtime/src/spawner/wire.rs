@@ -42,11 +42,24 @@ pub(crate) struct Numbered<T> {
     pub(crate) body: T,
 }
 
-/// What the server asks. Sandboxes are named by their id's text.
+/// What the server asks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
     /// Start the guest of a sandbox whose directory and disk are there. Answered by `Started`.
     Start(Box<StartOrder>),
+    /// Anything else, which is answered at once.
+    Other(Verb),
+}
+
+impl From<Verb> for Request {
+    fn from(verb: Verb) -> Self {
+        Self::Other(verb)
+    }
+}
+
+/// What is done with sandboxes besides starting them. They are named by their id's text.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Verb {
     /// Find the sandbox of an earlier server's spawner again. Answered by `Found`.
     Adopt { id: String, run: Run },
     /// Remove every cgroup of ours that belongs to no sandbox which was started or adopted.
