@@ -2,8 +2,8 @@
 
 mod support;
 
-use lazaret_core::Resources;
 use lazaret_core::ports::{Runtime as _, RuntimeSpec};
+use lazaret_core::{Resources, limits};
 use support::{Host, eventually};
 
 fn bounded(host: &Host, resources: Resources) -> RuntimeSpec {
@@ -12,6 +12,20 @@ fn bounded(host: &Host, resources: Resources) -> RuntimeSpec {
 
 const SMALL: Resources =
     Resources { memory_bytes: 64 << 20, cpu_millis: 1000, pids: 32, disk_bytes: 32 << 20 };
+
+#[tokio::test]
+async fn the_smallest_sandbox_that_can_be_asked_for_starts_and_answers() {
+    let host = Host::new();
+    let smallest = Resources {
+        memory_bytes: limits::MEMORY_MIN_BYTES,
+        cpu_millis: u32::try_from(limits::CPU_MIN_MILLIS).unwrap(),
+        pids: u32::try_from(limits::PIDS_MIN).unwrap(),
+        disk_bytes: limits::DISK_MIN_BYTES,
+    };
+    let spec = host.start(bounded(&host, smallest)).await;
+    assert_eq!(host.shell(spec.id, "echo alive > /root/file; cat /root/file").await, "alive\n");
+    host.finish().await;
+}
 
 #[tokio::test]
 async fn a_disk_filler_gets_enospc_and_the_host_gives_no_more_than_the_limit() {
