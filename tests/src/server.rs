@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{Client, Native, Traces, wait};
+use crate::{Client, Native, Traces, traces, wait};
 
 /// The admin key of every server in the suites. It holds spaces because the SDK's own suite sends such a key.
 pub const KEY: &str = "My API Key";
@@ -26,6 +26,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// Longest that the kernel may need to take apart what a deleted sandbox held.
 const CLEAN_LIMIT: Duration = Duration::from_secs(10);
+
+/// The settings of each server, in its data directory.
+const CONFIG: &str = "test-lazaret.toml";
 
 /// How much of the server's log is shown when a test fails, in lines.
 const LOG_TAIL: usize = 60;
@@ -57,6 +60,8 @@ pub fn binary() -> PathBuf {
 pub struct Server {
     binary: PathBuf,
     data: TempDir,
+    /// The control group that holds its sandboxes': a server removes what is in its own and is not its own.
+    cgroup_parent: String,
     arguments: Vec<String>,
     address: String,
     child: Option<Child>,
@@ -81,8 +86,13 @@ impl Server {
         // The port is free again when the listener is dropped; nothing else on a test machine takes it at once.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let cgroup_parent = data.path().file_name().context("a data directory has a name")?;
+        let cgroup_parent = cgroup_parent.to_string_lossy().into_owned();
+        let config = format!("[runtime]\ncgroup_parent = \"{cgroup_parent}\"\n");
+        std::fs::write(data.path().join(CONFIG), config).context("write the server's settings")?;
+        let binary = binary.to_owned();
         let mut server =
-            Server { binary: binary.to_owned(), data, arguments, address, child: None, was_ready: false };
+            Server { binary, data, cgroup_parent, arguments, address, child: None, was_ready: false };
         server.spawn()?;
         Ok(server)
     }
@@ -179,6 +189,8 @@ impl Server {
         let child = Command::new(&self.binary)
             .args(["serve", "--listen", &self.address, "--data-dir"])
             .arg(self.data.path())
+            .arg("--config")
+            .arg(self.data.path().join(CONFIG))
             .args(&self.arguments)
             .env("LAZARET_API_KEY", KEY)
             .stdin(Stdio::null())
@@ -194,6 +206,7 @@ impl Server {
             let ready = client.get("/readyz").is_ok_and(|answer| answer.status == 200);
             (ready || ended.is_some()).then_some(())
         });
+        self.was_ready |= ready.is_some() && ended.is_none();
         ensure!(ended.is_none(), "the server ended: {}\n{}", ended.unwrap_or_default(), self.log_tail());
         ensure!(
             ready.is_some(),
@@ -237,6 +250,7 @@ impl Drop for Server {
             let _ = child.kill();
             let _ = child.wait();
         }
+        traces::remove_cgroup_parent(&self.cgroup_parent);
         if failing {
             return;
         }

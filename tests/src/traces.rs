@@ -8,7 +8,7 @@
 //! | folder | it lies in `<data dir>/sandboxes` |
 //! | loop device | its backing file lies (or lay) beneath the directory |
 //! | mount | its root or its options name the directory, in any process's mount namespace |
-//! | cgroup, process in it | its path names the id of a sandbox seen in `<data dir>/sandboxes` before |
+//! | cgroup, live process in it | its path names the id of a sandbox seen in `<data dir>/sandboxes` before |
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// Deepest cgroup that is looked at; sandboxes lie at most three levels below their controller.
 const CGROUP_DEPTH_MAX: usize = 6;
+
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Traces by kind, each a line that a person can act on.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,12 +51,14 @@ impl Traces {
         };
         let names_a_sandbox =
             |text: &str| ids.iter().any(|id| text.contains(id) || text.contains(&plain(id)));
-        cgroups(Path::new("/sys/fs/cgroup"), CGROUP_DEPTH_MAX, &names_a_sandbox, &mut traces.cgroups);
+        cgroups(Path::new(CGROUPS), CGROUP_DEPTH_MAX, &names_a_sandbox, &mut traces.cgroups);
         for pid in names_in(Path::new("/proc")).filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
         {
             let proc = Path::new("/proc").join(&pid);
             let read = |name: &str| fs::read_to_string(proc.join(name)).unwrap_or_default();
-            if names_a_sandbox(&read("cgroup")) {
+            // A dead process whose parent has not asked for its status yet holds nothing but its number.
+            let dead = read("status").lines().any(|line| line.starts_with("State:\tZ"));
+            if !dead && names_a_sandbox(&read("cgroup")) {
                 traces.processes.insert(format!("{pid} {}", read("comm").trim()));
             }
             let data_dir = data_dir.to_string_lossy();
@@ -87,6 +91,16 @@ impl fmt::Display for Traces {
             }
         }
         Ok(())
+    }
+}
+
+/// Removes the empty control groups of this name from every hierarchy; what is not empty stays and is a trace.
+pub(crate) fn remove_cgroup_parent(name: &str) {
+    let top = Path::new(CGROUPS);
+    let hierarchies = names_in(top).map(|hierarchy| top.join(hierarchy));
+    for hierarchy in hierarchies.chain([top.to_owned()]) {
+        // Most hierarchies hold no such group.
+        let _ = fs::remove_dir(hierarchy.join(name));
     }
 }
 

@@ -1,0 +1,82 @@
+//! Real SDKs, unmodified, against a real server: each script in `tests/clients/` is a test here.
+//!
+//! The SDKs are installed by `cargo xtask test` under `<target>/clients`; a test whose SDK is missing fails and says so.
+
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use lazaret_tests::{KEY, Server, target};
+
+/// Runs one client program against a fresh server and asserts that its last line is `ok`.
+#[track_caller]
+fn check(program: &Path, script: &str, arguments: &[&Path]) {
+    assert!(
+        !program.is_absolute() || program.exists(),
+        "{} is missing: run `cargo xtask test`",
+        program.display()
+    );
+    let server = Server::start();
+    let mut command = Command::new(program);
+    command
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script))
+        .args(arguments)
+        .current_dir(clients().join("node"))
+        .env("OPENAI_BASE_URL", format!("{}/v1", server.url()))
+        .env("OPENAI_API_KEY", KEY);
+    let output = command.output().unwrap_or_else(|error| panic!("start {}: {error}", program.display()));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.lines().last() == Some("ok"),
+        "{script}: {}\n{said}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn clients() -> PathBuf {
+    target().join("clients")
+}
+
+fn python() -> PathBuf {
+    clients().join("python/bin/python")
+}
+
+/// The data file that `python_openai.py` finds through the package itself.
+fn dataset() -> PathBuf {
+    let output = Command::new(python())
+        .args([
+            "-c",
+            "from vega_datasets import local_data; print(local_data.seattle_weather.filepath, end='')",
+        ])
+        .output()
+        .expect("start the environment's python: run `cargo xtask test`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    PathBuf::from(String::from_utf8(output.stdout).expect("a path in UTF-8"))
+}
+
+#[test]
+fn the_python_sdk_takes_a_data_file_through_a_container_and_pages_through_45() {
+    check(&python(), "python_openai.py", &[]);
+}
+
+#[test]
+fn the_strict_python_sdk_finds_every_type_and_literal_that_it_insists_on() {
+    check(&python(), "python_conformance.py", &[]);
+}
+
+#[test]
+fn the_python_sdks_own_tests_of_containers_and_files_pass() {
+    check(&python(), "python_sdk_suite.py", &[&clients().join("sdk/source")]);
+}
+
+#[test]
+fn the_node_sdk_takes_a_data_file_through_a_container_and_pages_through_45() {
+    check(Path::new("node"), "node_openai.mjs", &[&dataset()]);
+}
+
+#[test]
+fn litellm_reads_containers_files_and_delete_bodies() {
+    check(&clients().join("litellm/bin/python"), "python_litellm.py", &[]);
+}
