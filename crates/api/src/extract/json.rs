@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::fields::rejection;
+use super::object::Object;
 use crate::body::collect;
 use crate::context::RequestContext;
 use crate::failure::{Failure, Part, Rejection};
@@ -62,10 +63,10 @@ fn check_media_type(headers: &HeaderMap, strict: bool) -> Result<(), Rejection> 
     if is_json { Ok(()) } else { Err(Rejection::WrongMediaType { expected: "application/json" }) }
 }
 
-/// Reads a JSON text.
+/// Reads a JSON text, which every body here has as an object.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Rejection> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let malformed = |reason: String| Rejection::Malformed { part: Part::Body, reason };
         match error.inner().classify() {
             serde_json::error::Category::Data => rejection(Part::Body, error.path(), error.inner()),
@@ -111,7 +112,8 @@ mod tests {
             (r#"{"name":"a","inner":{"pids":1,"y":2}}"#, "inner.y: is not a known field"),
             (r#"{"name":"a","list":[{"pids":"1"}]}"#, "list[0].pids: must be u32, not string \"1\""),
             (r#"{"name":"a","inner":{"pids":-1}}"#, "inner.pids: invalid value: integer `-1`, expected u32"),
-            (r#"5"#, "the body cannot be read: must be struct Outer, not integer `5`"),
+            (r#"5"#, "the body cannot be read: must be an object, not integer `5`"),
+            (r#"["a"]"#, "the body cannot be read: must be an object, not sequence"),
             (r#"{"#, "the body cannot be read: EOF while parsing an object at line 1 column 1"),
             (r#"{"name":"a"} x"#, "the body cannot be read: trailing characters at line 1 column 14"),
         ] {

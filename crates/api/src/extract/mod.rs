@@ -3,9 +3,11 @@
 
 mod fields;
 mod json;
+mod object;
 mod path;
 mod query;
 
 pub(crate) use json::{Json, OptionalJson, parse, read_json};
+pub(crate) use object::Object;
 pub(crate) use path::PathParams;
 pub(crate) use query::Query;

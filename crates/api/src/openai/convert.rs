@@ -9,6 +9,7 @@ use lazaret_core::{
 
 use super::problem;
 use super::wire::{Container, ContainerFile, ExpiresAfter, File, NetworkPolicy, NewContainer, ShownPolicy};
+use crate::extract::Object;
 use crate::failure::Rejection;
 use crate::ids;
 use crate::settings::OpenAiSettings;
@@ -48,10 +49,13 @@ pub(super) fn spec(
         name: Some(new.name.clone()),
         resources: Resources { memory_bytes, ..defaults },
         cwd: Some(lazaret_core::FilePath::new("/mnt/data").expect("a constant absolute path")),
-        network: new.network_policy.as_ref().map(egress_policy).transpose()?,
+        network: new.network_policy.as_ref().map(|Object(policy)| egress_policy(policy)).transpose()?,
         labels: new.metadata.clone().unwrap_or_default(),
         lease: LeasePolicy {
-            idle: Some((idle_time(new.expires_after.as_ref(), settings)?, IdleAction::Expire)),
+            idle: Some((
+                idle_time(new.expires_after.as_ref().map(|Object(after)| after), settings)?,
+                IdleAction::Expire,
+            )),
             ..LeasePolicy::default()
         },
         ..SandboxSpec::default()

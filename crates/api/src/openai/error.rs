@@ -2,6 +2,7 @@
 //!
 //! A state conflict is a 400: both SDKs would retry a 409.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use axum::Json;
@@ -223,35 +224,27 @@ fn rejected(rejection: &Rejection, context: &RequestContext) -> Verdict {
             invalid(StatusCode::UNAUTHORIZED, None, None, message.to_owned())
         }
         Rejection::Malformed { part: Part::Body, reason } => {
-            // The words for a body that is JSON and no object name a type of ours.
-            let why = match reason.starts_with("must be struct") {
-                true => "It has to be a JSON object".to_owned(),
-                false => capitalised(reason),
-            };
+            let why = capitalised(reason);
             bad(None, None, format!("We could not parse the JSON body of your request. {why}."))
         }
         Rejection::Malformed { reason, .. } => bad(None, None, reason.clone()),
-        Rejection::Ambiguous { .. } => bad(None, None, capitalised(&rejection.to_string())),
+        Rejection::Ambiguous { .. } => bad(None, None, sentence(rejection)),
         Rejection::Field { field, problem, .. } => {
             let (code, message) = phrase(field, problem);
             bad(Some(code), Some(field), message)
         }
-        Rejection::TooLarge { .. } => {
-            invalid(StatusCode::PAYLOAD_TOO_LARGE, None, None, capitalised(&rejection.to_string()))
-        }
+        Rejection::TooLarge { .. } => invalid(StatusCode::PAYLOAD_TOO_LARGE, None, None, sentence(rejection)),
         Rejection::WrongMediaType { .. } => {
             let code = Some("unsupported_content_type");
-            invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, None, capitalised(&rejection.to_string()))
+            invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, code, None, sentence(rejection))
         }
         Rejection::UnsatisfiableRange { .. } => {
-            let message = capitalised(&rejection.to_string());
+            let message = sentence(rejection);
             invalid(StatusCode::RANGE_NOT_SATISFIABLE, None, None, message)
         }
-        Rejection::SlowBody => {
-            invalid(StatusCode::REQUEST_TIMEOUT, None, None, capitalised(&rejection.to_string()))
-        }
+        Rejection::SlowBody => invalid(StatusCode::REQUEST_TIMEOUT, None, None, sentence(rejection)),
         Rejection::TimedOut => {
-            let message = capitalised(&rejection.to_string());
+            let message = sentence(rejection);
             (StatusCode::GATEWAY_TIMEOUT, ErrorBody { message, kind: SERVER, param: None, code: None })
         }
         Rejection::Panicked(_) => internal(),
@@ -282,12 +275,12 @@ fn type_word(serde: &str) -> &'static str {
         "boolean" => "a boolean",
         "null" | "unit" | "Option" | "option" => "null",
         "sequence" => "an array",
-        "map" | "struct" => "an object",
+        "map" | "object" => "an object",
         _ => "another type",
     }
 }
 
-fn sentence(error: &Error) -> String {
+fn sentence(error: &impl Display) -> String {
     format!("{}.", capitalised(&error.to_string()))
 }
 

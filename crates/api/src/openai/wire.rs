@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::extract::Object;
+
 /// Body of `POST /containers`.
 #[derive(Debug, Deserialize)]
 pub(super) struct NewContainer {
     pub(super) name: String,
     pub(super) file_ids: Option<Vec<String>>,
-    pub(super) expires_after: Option<ExpiresAfter>,
+    pub(super) expires_after: Option<Object<ExpiresAfter>>,
     pub(super) memory_limit: Option<String>,
-    pub(super) network_policy: Option<NetworkPolicy>,
+    pub(super) network_policy: Option<Object<NetworkPolicy>>,
     pub(super) skills: Option<Vec<serde_json::Value>>,
     pub(super) metadata: Option<BTreeMap<String, String>>,
 }
@@ -44,17 +46,8 @@ pub(super) struct NetworkPolicy {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
     pub(super) allowed_domains: Option<Vec<String>>,
-    pub(super) domain_secrets: Option<Vec<DomainSecret>>,
-}
-
-/// A secret for one domain. Its value is neither kept nor printed.
-#[derive(Deserialize)]
-pub(super) struct DomainSecret {}
-
-impl std::fmt::Debug for DomainSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("DomainSecret(..)")
-    }
+    /// Refused as a whole; what is in it is neither kept nor printed.
+    pub(super) domain_secrets: Option<serde::de::IgnoredAny>,
 }
 
 /// What a container may reach, as shown.

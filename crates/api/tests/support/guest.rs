@@ -91,6 +91,20 @@ impl MemoryGuest {
         planted.expect("planting never fails");
     }
 
+    /// Removes a path as a program inside would.
+    pub fn erase(&self, id: SandboxId, path: &str) {
+        let path = FilePath::new(path).expect("an absolute path");
+        self.with(id, |world| world.tree.remove(&path, true)).expect("it is there");
+    }
+
+    /// Whether a file waits for its path.
+    pub fn has_staged(&self, id: SandboxId) -> bool {
+        let root = FilePath::new("/mnt/data").expect("an absolute path");
+        let is_staged = |entry: &FileEntry| entry.path.file_name().starts_with(b".lazaret-staged-");
+        self.with(id, |world| Ok(world.tree.beneath(&root, true)?.iter().any(is_staged)))
+            .is_ok_and(|found| found)
+    }
+
     /// Makes a symbolic link as a program inside would.
     pub fn plant_link(&self, id: SandboxId, path: &str, target: &str) {
         let now = self.clock.now();

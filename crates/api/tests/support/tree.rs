@@ -138,6 +138,11 @@ impl Tree {
 
     pub(super) fn rename(&mut self, from: &FilePath, to: &FilePath, now: Timestamp) -> Result<()> {
         self.check_parent(to, false, now)?;
+        let is_directory =
+            |path| self.0.get(key(path)).is_some_and(|inode| matches!(inode.node, Node::Directory));
+        if is_directory(to) && !is_directory(from) {
+            return Err(failed(from, FileProblem::IsADirectory));
+        }
         let inode = self.0.remove(key(from)).ok_or_else(|| failed(from, FileProblem::NotFound))?;
         self.0.insert(key(to).to_vec(), inode);
         Ok(())
