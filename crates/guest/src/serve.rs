@@ -3,11 +3,11 @@
 //! ```text
 //!   idle workers ── accept ──▶ busy with one connection ──▶ idle again, or gone when enough others are idle
 //!        ▲                        │
-//!        └── the last idle one ───┘ starts another before it gets busy
+//!        └── another is started ──┘ when too few are left idle
 //! ```
 //!
-//! No hand-over between an acceptor and a worker means one wake-up less for every request. Idle workers wait ready,
-//! so that files can be read and execs removed even when the tenant has used up the sandbox's processes.
+//! No hand-over between an acceptor and a worker means one wake-up less for every request. Idle workers are a reserve:
+//! with them, files are read and execs removed even when the tenant has used up the sandbox's processes.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -28,8 +28,11 @@ use crate::{clock, request, waiting};
 /// mind for one sandbox.
 const CONNECTIONS_MAX: usize = 256;
 
-/// Workers that stay when they have nothing to do.
-const IDLE_WORKERS: usize = 2;
+/// Idle workers below which another is started.
+const IDLE_MIN: usize = 2;
+
+/// Idle workers above which one ends. More than [`IDLE_MIN`], so that requests one after another start no threads.
+const IDLE_MAX: usize = 4;
 
 /// Stack of a worker, in bytes. The deepest call, decoding a request, takes some 10 KiB; only touched pages cost memory.
 const WORKER_STACK: usize = 128 * 1024;
@@ -63,7 +66,7 @@ pub(crate) struct Guest {
 /// # Errors
 /// The error of the first thread; without one, the guest is of no use.
 pub(crate) fn start(guest: &Arc<Guest>) -> std::io::Result<()> {
-    for _ in 0..IDLE_WORKERS {
+    for _ in 0..IDLE_MIN {
         start_worker(guest)?;
     }
     Ok(())
@@ -82,11 +85,12 @@ fn start_worker(guest: &Arc<Guest>) -> std::io::Result<()> {
 fn work(guest: &Arc<Guest>) {
     loop {
         let socket = accept(&guest.listener);
-        let none_left = guest.idle.fetch_sub(1, Ordering::AcqRel) == 1;
+        let idle = guest.idle.fetch_sub(1, Ordering::AcqRel) - 1;
         let busy = guest.busy.fetch_add(1, Ordering::AcqRel) + 1;
         let connection = Connection::new(socket);
-        // Somebody must be left to accept the next one: without a thread for that, this one must not get busy.
-        let is_refused = busy > CONNECTIONS_MAX || (none_left && start_worker(guest).is_err());
+        let is_alone = idle < IDLE_MIN && start_worker(guest).is_err() && idle == 0;
+        // Somebody must be left to accept the next connection: without a thread for that, this one cannot be served.
+        let is_refused = busy > CONNECTIONS_MAX || is_alone;
         if is_refused {
             refuse(connection);
         } else {
@@ -99,7 +103,7 @@ fn work(guest: &Arc<Guest>) {
             let _ = start_worker(guest);
             return;
         }
-        if guest.idle.fetch_add(1, Ordering::AcqRel) >= IDLE_WORKERS {
+        if guest.idle.fetch_add(1, Ordering::AcqRel) >= IDLE_MAX {
             guest.idle.fetch_sub(1, Ordering::AcqRel);
             return;
         }

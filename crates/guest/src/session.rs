@@ -9,6 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::sys;
+
 /// How often `/proc` is read again because members were found. A member may fork between being seen and being killed;
 /// one that forks faster than this is for the limit on processes.
 const ROUNDS: usize = 3;
@@ -32,7 +34,7 @@ fn kill_once(proc: BorrowedFd<'_>, leader: Pid) -> usize {
     let mut killed = 0;
     for entry in processes.flatten() {
         let name = entry.file_name().to_str().ok();
-        let pid = name.and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        let pid = name.and_then(|name| name.parse::<i32>().ok()).and_then(sys::pid);
         let Some(pid) = pid.filter(|pid| *pid != leader) else { continue };
         // The descriptor first: what is then read of this number is about the process that the descriptor means, or
         // about nobody.
@@ -65,7 +67,7 @@ fn parse_session(line: &[u8]) -> Option<Pid> {
     if state == "Z" || state == "X" {
         return None;
     }
-    session.parse().ok().and_then(Pid::from_raw)
+    session.parse::<i32>().ok().and_then(sys::pid)
 }
 
 #[cfg(test)]
@@ -81,6 +83,7 @@ mod tests {
             ("12 (sh", None),
             ("12 (sh) S 1", None),
             ("12 (sh) S 1 12 0 0", None),
+            ("12 (sh) S 1 12 -1 0", None),
             ("", None),
         ] {
             assert_eq!(parse_session(line.as_bytes()), want.and_then(Pid::from_raw), "{line}");

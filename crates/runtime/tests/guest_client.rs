@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, stream};
 use lazaret_core::ports::Guest as _;
 use lazaret_core::{
     Body, Error, ExecEvent, ExecExit, ExecId, ExecInput, ExecOutput, ExecProblem, ExecSession, ExecSpec,
-    FileKind, FilePath, FileProblem, FileScope, ReadRange, SandboxId, Stdin, Tty, WriteOptions,
+    FileKind, FilePath, FileProblem, FileScope, ReadRange, Resources, SandboxId, Stdin, Tty, WriteOptions,
     body_from_bytes,
 };
 use lazaret_runtime::GuestClient;
@@ -26,8 +26,14 @@ struct Ready {
 
 impl Ready {
     async fn new() -> Self {
+        Self::with(Resources::default()).await
+    }
+
+    async fn with(resources: Resources) -> Self {
         let host = Host::new();
-        let id = host.running().await.id;
+        let mut spec = host.spec();
+        spec.resources = Resources { disk_bytes: spec.resources.disk_bytes, ..resources };
+        let id = host.start(spec).await.id;
         let socket = Socket(host.directory_of(id).join("guest.sock"));
         Self { host, id, guest: GuestClient::new(Arc::new(socket)) }
     }
@@ -336,6 +342,68 @@ async fn an_upload_that_breaks_off_changes_nothing_and_a_full_disk_is_told() {
     assert!(matches!(got, Err(Error::File { problem: FileProblem::NoSpace, .. })), "{got:?}");
     assert_eq!(ready.get(&scope, "/file", ReadRange::default()).await.unwrap(), b"old");
     ready.put("/file", b"new").await;
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn a_user_writes_and_changes_what_is_its_own() {
+    let ready = Ready::new().await;
+    let nobody = FileScope { user: Some("nobody".to_owned()), beneath: None };
+    let (guest, id, options) = (&ready.guest, ready.id, WriteOptions::default());
+    ready.run(sh("chmod 1777 /tmp")).await;
+    let entry =
+        guest.write(id, &nobody, &path("/tmp/a/file"), &options, body_from_bytes("mine")).await.unwrap();
+    assert_eq!((entry.uid, entry.bytes), (65_534, 4));
+    guest.chmod(id, &nobody, &path("/tmp/a/file"), 0o600).await.unwrap();
+    assert_eq!(ready.get(&nobody, "/tmp/a/file", ReadRange::default()).await.unwrap(), b"mine");
+    let refused = guest.write(id, &nobody, &path("/etc/passwd"), &options, body_from_bytes("x")).await;
+    assert!(
+        matches!(refused, Err(Error::File { problem: FileProblem::PermissionDenied, .. })),
+        "{refused:?}"
+    );
+    let unmapped = FileScope { user: Some("70000".to_owned()), beneath: None };
+    let refused = guest.stat(id, &unmapped, &path("/tmp")).await;
+    assert!(matches!(refused, Err(Error::Exec { problem: ExecProblem::UnknownUser, .. })), "{refused:?}");
+    let spec = ExecSpec { user: Some("70000".to_owned()), ..command(&["true"]) };
+    let refused = guest.exec(id, &spec).await;
+    assert!(matches!(refused, Err(Error::Exec { problem: ExecProblem::UnknownUser, .. })), "{refused:?}");
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn without_a_process_left_execs_are_refused_and_files_are_served() {
+    let ready = Ready::with(Resources { pids: 24, ..Resources::default() }).await;
+    let id = ExecId::from_bytes([3; 16]);
+    let script = "import os, time\n\
+                  while True:\n \
+                  try:\n  \
+                  if os.fork() == 0: time.sleep(1000)\n \
+                  except OSError: time.sleep(0.01)";
+    let bomb = command(&["python3", "-c", script]);
+    drop(ready.guest.exec_background(ready.id, id, &bomb).await.unwrap());
+    support::eventually("the sandbox is at its limit", async || {
+        match ready.guest.exec(ready.id, &command(&["true"])).await {
+            Err(Error::Exec { problem: ExecProblem::TooManyProcesses, .. }) => true,
+            Ok(session) => {
+                finish(session).await;
+                false
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    })
+    .await;
+    ready.put("/tmp/file", b"still served").await;
+    let contents = ready.get(&FileScope::default(), "/tmp/file", ReadRange::default()).await.unwrap();
+    assert_eq!(contents, b"still served");
+    // Removing the exec kills all of it, and there is room again.
+    ready.guest.remove_exec(ready.id, id).await.unwrap();
+    support::eventually("there is room again", async || {
+        match ready.guest.exec(ready.id, &command(&["true"])).await {
+            Ok(session) => finish(session).await.2.exit == ExecExit::Code(0),
+            Err(_) => false,
+        }
+    })
+    .await;
     ready.host.finish().await;
 }
 

@@ -123,8 +123,7 @@ pub(crate) fn start(program: &Program<'_>) -> rustix::io::Result<Pid> {
     if pid == 0 {
         become_or_die(program);
     }
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.ok_or_else(signals::last_error)
+    super::pid(pid).ok_or_else(signals::last_error)
 }
 
 /// The whole life of the child.

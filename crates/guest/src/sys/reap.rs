@@ -29,7 +29,7 @@ pub(crate) fn find_dead() -> Option<Dead> {
     let pid = unsafe { details.si_pid() };
     // SAFETY: as above.
     let status = unsafe { details.si_status() };
-    let pid = Pid::from_raw(pid)?;
+    let pid = super::pid(pid)?;
     let status = u8::try_from(status).unwrap_or(u8::MAX);
     let status = if details.si_code == libc::CLD_EXITED {
         ExitStatus::Code(status)

@@ -94,9 +94,17 @@ impl Channel {
     }
 
     /// Sends a message, which the guest must take in time.
+    ///
+    /// A guest that has refused takes no more; why, it has said before it closed the connection, so that is the error.
     pub(super) async fn send(&mut self, message: &HostMessage<'_>) -> Result<(), GuestError> {
         let sent = timeout(self.patience, self.sender.send(message)).await;
-        sent.unwrap_or(Err(GuestError::Silent(self.patience)))
+        match sent.unwrap_or(Err(GuestError::Silent(self.patience))) {
+            Err(GuestError::Lost(error)) => match self.reply().await {
+                Err(refused @ GuestError::Refused(_)) => Err(refused),
+                _ => Err(GuestError::Lost(error)),
+            },
+            other => other,
+        }
     }
 
     /// The next reply, which must come in time.

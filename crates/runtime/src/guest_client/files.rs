@@ -135,26 +135,13 @@ impl Download {
 pub(super) async fn upload(channel: &mut Channel, path: &FilePath, mut body: Body) -> Result<Metadata> {
     while let Some(chunk) = body.next().await {
         for piece in chunk?.chunks(DATA_MAX) {
-            let sent = channel.send(&HostMessage::Data(piece)).await;
-            taken(channel, sent).await.map_err(|error| error.for_path(path))?;
+            channel.send(&HostMessage::Data(piece)).await.map_err(|error| error.for_path(path))?;
         }
     }
-    let sent = channel.send(&HostMessage::Commit).await;
-    taken(channel, sent).await.map_err(|error| error.for_path(path))?;
+    channel.send(&HostMessage::Commit).await.map_err(|error| error.for_path(path))?;
     match channel.reply().await {
         Ok(Reply::Written(written)) => Ok(written.metadata),
         Ok(other) => Err(other.unexpected().for_path(path)),
         Err(error) => Err(error.for_path(path)),
-    }
-}
-
-/// A guest that has refused takes no more data; why, it has said before it closed the connection.
-async fn taken(channel: &mut Channel, sent: Result<(), GuestError>) -> Result<(), GuestError> {
-    match sent {
-        Err(GuestError::Lost(error)) => match channel.reply().await {
-            Err(refused @ GuestError::Refused(_)) => Err(refused),
-            _ => Err(GuestError::Lost(error)),
-        },
-        other => other,
     }
 }
