@@ -18,8 +18,8 @@ async fn the_smallest_sandbox_that_can_be_asked_for_starts_and_answers() {
     let host = Host::new();
     let smallest = Resources {
         memory_bytes: limits::MEMORY_MIN_BYTES,
-        cpu_millis: u32::try_from(limits::CPU_MIN_MILLIS).unwrap(),
-        pids: u32::try_from(limits::PIDS_MIN).unwrap(),
+        cpu_millis: limits::CPU_MIN_MILLIS,
+        pids: limits::PIDS_MIN,
         disk_bytes: limits::DISK_MIN_BYTES,
     };
     let spec = host.start(bounded(&host, smallest)).await;

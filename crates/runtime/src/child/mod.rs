@@ -1,17 +1,18 @@
 //! From a copy of the spawner in new namespaces to the guest.
 //!
 //! ```text
-//!   wait ─▶ credentials ─▶ identity ─▶ rootfs ─▶ /dev /proc /sys /etc ─▶ pivot_root ─▶ confine ─▶ execveat(guest)
-//!             │                │                                             │            │
-//!          root of the       a failure of any step is sent back and        the host's   from here on nothing
-//!          new user ns       ends the process                              tree is gone can be undone or added
+//!   detach ─▶ identity ─▶ wait for the layers ─▶ ids ─▶ rootfs ─▶ /dev /proc /sys /etc ─▶ pivot_root ─▶ confine ─▶ execveat
+//!     │          │                                │                                          │            │
+//!   cgroup,    nothing of an image             root of the                                the host's    from here on
+//!   session    is touched yet                  new user ns                                tree is gone  nothing is added
 //! ```
 //!
-//! The order is a matter of security:
-//! 1. *Credentials first.* As root of its own user namespace the child can do to the host what the tenant's root could,
-//!    so whatever an image does to the steps below (a link in place of `/dev`, say) it does with the tenant's own rights.
-//! 2. *The cgroup before anything that costs memory, the cgroup namespace after it*: it shows the cgroup of its making
+//! A failure of any step is sent back and ends the process. The order is a matter of security:
+//! 1. *The cgroup before anything that costs memory, the cgroup namespace after it*: it shows the cgroup of its making
 //!    as the root, and would show the host's path otherwise.
+//! 2. *Ids before the image*: from then on the child can do to the host what the tenant's root could, so whatever an image
+//!    does to the steps below (a link in place of `/dev`, say) it does with the tenant's own rights. What comes before
+//!    touches no file, and runs while the spawner prepares the layers.
 //! 3. *`/proc` and `/sys` before the old root goes*: the kernel gives a user namespace new ones only while it can see
 //!    complete ones.
 //! 4. *pivot_root before capabilities go*, because it needs them; the old root is detached at once, with the layers' and
@@ -89,15 +90,15 @@ pub(crate) fn run(order: &StartOrder, mut inheritance: Inheritance<'_>) -> ! {
 }
 
 fn become_guest(order: &StartOrder, inheritance: &mut Inheritance<'_>) -> Result<Infallible, SetupError> {
+    detach_from_host(inheritance.ticket)?;
+    take_identity(order)?;
     let message = inheritance.channel.receive::<Go>(None).at(Step::Clone, "receive", "the layers")?;
     let Some((Go, mut layers)) = message else {
         return Err(Errno::PIPE).at(Step::Clone, "receive", "the layers");
     };
     let disk = layers.pop().ok_or(Errno::BADMSG).at(Step::Layers, "receive", "the disk")?;
 
-    inheritance.ticket.join().at(Step::Cgroup, "join", "the cgroup")?;
-    leave_host_credentials()?;
-    take_identity(order)?;
+    take_ids()?;
     let root = rootfs::mount_overlays(order, layers, disk)?;
     devices::populate(&root, order.memory_bytes)?;
     proc::mount_masked(&root)?;
@@ -113,20 +114,28 @@ fn become_guest(order: &StartOrder, inheritance: &mut Inheritance<'_>) -> Result
     Err(errno).at(Step::Execute, "execveat", "the guest")
 }
 
-/// Becomes root of the new user namespace, with nothing of the host's left: no supplementary group, no session with a
-/// terminal, no keyring, no ignored signal.
-fn leave_host_credentials() -> Result<(), SetupError> {
+/// Leaves the host's cgroup, session and signal dispositions.
+fn detach_from_host(ticket: &Ticket) -> Result<(), SetupError> {
+    const STEP: Step = Step::Credentials;
+    ticket.join().at(Step::Cgroup, "join", "the cgroup")?;
+    sys::clone::unshare_cgroup_namespace().at(STEP, "unshare", "the cgroup namespace")?;
+    setsid().at(STEP, "setsid", "a new session")?;
+    sys::session::reset_signals().at(STEP, "sigprocmask", "all signals")?;
+    umask(rustix::fs::Mode::from_raw_mode(0o022));
+    Ok(())
+}
+
+/// Becomes root of the new user namespace, without any supplementary group or keyring of the host's.
+fn take_ids() -> Result<(), SetupError> {
     const STEP: Step = Step::Credentials;
     set_thread_groups(&[]).at(STEP, "setgroups", "none")?;
     set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).at(STEP, "setresgid", "0")?;
     set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).at(STEP, "setresuid", "0")?;
-    setsid().at(STEP, "setsid", "a new session")?;
-    sys::session::join_empty_keyring().at(STEP, "keyctl", "a new session keyring")?;
-    sys::session::reset_signals().at(STEP, "sigprocmask", "all signals")?;
-    umask(rustix::fs::Mode::from_raw_mode(0o022));
-    sys::clone::unshare_cgroup_namespace().at(STEP, "unshare", "the cgroup namespace")
+    // Last, so that the keyring belongs to the sandbox's root and counts against its quota.
+    sys::session::join_empty_keyring().at(STEP, "keyctl", "a new session keyring")
 }
 
+/// Sets the host name and brings loopback up.
 fn take_identity(order: &StartOrder) -> Result<(), SetupError> {
     rustix::system::sethostname(order.hostname.as_bytes()).at(
         Step::Identity,
