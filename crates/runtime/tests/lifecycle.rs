@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lazaret_core::Error;
 use lazaret_core::ports::Runtime as _;
+use rustix::fs::{FlockOperation, flock};
 use support::{Host, PATIENCE, eventually};
 
 #[tokio::test]
@@ -155,6 +156,27 @@ async fn the_death_of_a_guest_is_noticed_and_cleared_away() {
     assert!(matches!(host.runtime().connect(spec.id).await.map(drop), Err(Error::Refused { .. })));
 
     host.runtime().start(&spec).await.unwrap();
+    host.ping(spec.id).await;
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn a_start_waits_until_nobody_has_the_disk() {
+    let host = Host::new();
+    let spec = host.spec();
+    host.runtime().create(&spec).await.unwrap();
+    // What a loop device does that is still bound to the image.
+    let disk = std::fs::File::open(host.directory_of(spec.id).join("disk.ext4")).unwrap();
+    flock(&disk, FlockOperation::LockExclusive).unwrap();
+
+    let start = host.runtime().start(&spec);
+    tokio::pin!(start);
+    for _ in 0..20 {
+        assert!(futures_util::poll!(&mut start).is_pending(), "the disk is in use");
+        tokio::task::yield_now().await;
+    }
+    drop(disk);
+    tokio::time::timeout(PATIENCE, start).await.unwrap().unwrap();
     host.ping(spec.id).await;
     host.finish().await;
 }
