@@ -20,6 +20,7 @@ mod upload;
 
 use anyhow::Result;
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use self::place::{Place, parse_place};
 use self::remote::Files;
@@ -60,11 +61,11 @@ pub struct Cp {
     user: Option<String>,
 
     /// What to copy
-    #[arg(value_parser = parse_place)]
+    #[arg(value_parser = OsStringValueParser::new().try_map(parse_place))]
     from: Place,
 
     /// Where to
-    #[arg(value_parser = parse_place)]
+    #[arg(value_parser = OsStringValueParser::new().try_map(parse_place))]
     to: Place,
 }
 

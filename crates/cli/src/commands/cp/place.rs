@@ -1,6 +1,6 @@
 //! The two arguments of `cp`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -101,25 +101,26 @@ impl fmt::Debug for RemotePath {
     }
 }
 
-/// `-`, `SANDBOX:/PATH`, or anything else for a local path.
-pub(super) fn parse_place(text: &str) -> Result<Place, String> {
+/// `-`, `SANDBOX:/PATH`, or anything else for a local path. Both kinds of paths need not be UTF-8.
+pub(super) fn parse_place(text: OsString) -> Result<Place, String> {
     if text.is_empty() {
         return Err("it is empty".to_owned());
     }
     if text == "-" {
         return Ok(Place::Stream);
     }
-    let local = || Ok(Place::Local(PathBuf::from(text)));
-    let Some((sandbox, path)) = text.split_once(':') else {
-        return local();
+    let colon = text.as_bytes().iter().position(|byte| *byte == b':');
+    let Some((sandbox, path)) = colon.and_then(|colon| text.as_bytes().split_at_checked(colon)) else {
+        return Ok(Place::Local(text.into()));
     };
-    if sandbox.contains('/') || sandbox.starts_with('.') {
-        return local();
+    if sandbox.contains(&b'/') || sandbox.starts_with(b".") {
+        return Ok(Place::Local(text.into()));
     }
+    let sandbox = str::from_utf8(sandbox).map_err(|_| "the name of a sandbox is UTF-8".to_owned())?;
     if sandbox.is_empty() {
-        return Err(format!("'{text}' names no sandbox before the colon"));
+        return Err(format!("'{}' names no sandbox before the colon", text.display()));
     }
-    let path = RemotePath::parse(path.as_bytes()).ok_or_else(|| {
+    let path = RemotePath::parse(path.strip_prefix(b":").unwrap_or(path)).ok_or_else(|| {
         format!("the path in a sandbox is absolute and without '..', such as {sandbox}:/tmp/x")
     })?;
     Ok(Place::Sandbox { sandbox: sandbox.to_owned(), path })
@@ -145,17 +146,26 @@ mod tests {
             ("/tmp/a:b", Place::Local("/tmp/a:b".into())),
             ("./-", Place::Local("./-".into())),
         ] {
-            assert_eq!(parse_place(text), Ok(want), "{text}");
+            assert_eq!(parse_place(text.into()), Ok(want), "{text}");
         }
+    }
+
+    #[test]
+    fn a_path_need_not_be_utf_8_and_a_name_must() {
+        let of = |bytes: &[u8]| parse_place(OsStr::from_bytes(bytes).to_owned());
+        assert_eq!(of(b"\xff"), Ok(Place::Local(OsStr::from_bytes(b"\xff").into())));
+        let path = RemotePath::parse(b"/\xff").unwrap();
+        assert_eq!(of(b"web:/\xff"), Ok(Place::Sandbox { sandbox: "web".to_owned(), path }));
+        assert_eq!(of(b"\xff:/x"), Err("the name of a sandbox is UTF-8".to_owned()));
     }
 
     #[test]
     fn a_path_in_a_sandbox_is_absolute_and_does_not_climb() {
         let want = "the path in a sandbox is absolute and without '..', such as web:/tmp/x".to_owned();
         for text in ["web:", "web:x", "web:/a/../b", "web:/.."] {
-            assert_eq!(parse_place(text), Err(want.clone()), "{text}");
+            assert_eq!(parse_place(text.into()), Err(want.clone()), "{text}");
         }
-        assert_eq!(parse_place(":/x"), Err("':/x' names no sandbox before the colon".to_owned()));
+        assert_eq!(parse_place(":/x".into()), Err("':/x' names no sandbox before the colon".to_owned()));
     }
 
     #[test]
