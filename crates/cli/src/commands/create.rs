@@ -19,7 +19,7 @@ use crate::new_sandbox::{NewSandbox, make};
   box=$(lazaret create --image alpine:latest --idle-timeout 20m)")]
 pub struct Create {
     #[command(flatten)]
-    sandbox: NewSandbox,
+    sandbox: Box<NewSandbox>,
 }
 
 impl Create {

@@ -70,7 +70,7 @@ pub struct Run {
     command: Vec<String>,
 
     #[command(flatten)]
-    sandbox: NewSandbox,
+    sandbox: Box<NewSandbox>,
 }
 
 /// What becomes of the sandbox in the end.
