@@ -1,1 +1,0 @@
-//! The daemon: settings, wiring, background tasks, shutdown; no rules of its own.
