@@ -99,7 +99,9 @@ fn too_many_connections_are_refused_and_those_there_go_on() {
     let mut busy = Vec::new();
     let refused = loop {
         let cat = Exec { stdin: true, ..exec(&["cat"]) };
-        let mut client = sandbox.request(RequestBody::Exec(Box::new(cat)));
+        let mut client = sandbox.connect();
+        // One that is refused is told so and closed, perhaps before it has sent its request.
+        let _ = client.try_send(&HostMessage::Request(Request::new(RequestBody::Exec(Box::new(cat)))));
         match client.expect() {
             Event::Started(_) => busy.push(client),
             Event::Failure(failure) => break failure,
@@ -115,7 +117,8 @@ fn too_many_connections_are_refused_and_those_there_go_on() {
     }
     drop(busy);
     until("a free place", || {
-        let mut client = sandbox.request(RequestBody::Hello);
+        let mut client = sandbox.connect();
+        let _ = client.try_send(&HostMessage::Request(Request::new(RequestBody::Hello)));
         matches!(client.expect(), Event::Hello(_)).then_some(())
     });
 }
