@@ -145,6 +145,9 @@ pub struct Attached {
     /// length; a `Skipped` frame sets it.
     #[n(0)]
     pub offset: u64,
+    /// Process id inside the sandbox.
+    #[n(1)]
+    pub pid: u32,
 }
 
 /// Send a signal to the process group of a background exec.

@@ -132,7 +132,7 @@ fn guest_messages() -> Vec<(&'static str, GuestMessage<'static>)> {
         ("stderr", GuestMessage::Stderr(b"err")),
         ("exited_signal", GuestMessage::Exited(exited.clone())),
         ("exited_code", GuestMessage::Exited(coded)),
-        ("attached", GuestMessage::Attached(Attached { offset: 12 })),
+        ("attached", GuestMessage::Attached(Attached { offset: 12, pid: 42 })),
         ("skipped", GuestMessage::Skipped(Skipped { offset: 9_999 })),
         (
             "exec_state",

@@ -220,6 +220,7 @@ async fn a_background_exec_goes_on_and_is_attached_to_again() {
     assert_eq!(listed[0].started_at.unix_seconds(), 0x0707_0707);
 
     let second = ready.guest.attach(ready.id, id, 2).await.unwrap();
+    assert_eq!(second.pid, listed[0].pid);
     second.input.send(ExecInput::Signal(10)).await.unwrap();
     let (stdout, _, output) = finish(second).await;
     assert_eq!((stdout.as_str(), output.exit, output.truncated), ("234567", ExecExit::Code(5), false));
@@ -363,7 +364,7 @@ async fn a_user_writes_and_changes_what_is_its_own() {
     );
     let unmapped = FileScope { user: Some("70000".to_owned()), beneath: None };
     let refused = guest.stat(id, &unmapped, &path("/tmp")).await;
-    assert!(matches!(refused, Err(Error::Exec { problem: ExecProblem::UnknownUser, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Invalid { field: "user", .. })), "{refused:?}");
     let spec = ExecSpec { user: Some("70000".to_owned()), ..command(&["true"]) };
     let refused = guest.exec(id, &spec).await;
     assert!(matches!(refused, Err(Error::Exec { problem: ExecProblem::UnknownUser, .. })), "{refused:?}");

@@ -26,7 +26,7 @@ pub(crate) fn run(guest: &Guest, connection: &mut Connection, attach: &Attach) -
         let state = task.state();
         attach.offset.clamp(state.scrollback.oldest(), state.scrollback.end())
     };
-    connection.queue(&GuestMessage::Attached(Attached { offset }))?;
+    connection.queue(&GuestMessage::Attached(Attached { offset, pid: task.process().pid() }))?;
     let bell =
         task.watch().map_err(|_| Failure::new(ErrorKind::OutOfMemory, "the guest is out of descriptors"))?;
     let followed = follow(&guest.processes, connection, &task, &bell, offset);

@@ -156,7 +156,7 @@ pub(crate) fn guest_message() -> impl Strategy<Value = GuestMessage<'static>> {
             .prop_map(|(version, oldest_host)| GuestMessage::Hello(Hello { version, oldest_host })),
         any::<u32>().prop_map(|pid| GuestMessage::Started(Started { pid })),
         exited().prop_map(GuestMessage::Exited),
-        any::<u64>().prop_map(|offset| GuestMessage::Attached(Attached { offset })),
+        any::<(u64, u32)>().prop_map(|(offset, pid)| GuestMessage::Attached(Attached { offset, pid })),
         any::<u64>().prop_map(|offset| GuestMessage::Skipped(Skipped { offset })),
         state.prop_map(GuestMessage::ExecState),
         metadata().prop_map(GuestMessage::Metadata),

@@ -42,13 +42,16 @@ impl GuestError {
     /// The core's error for an operation on a file.
     pub(super) fn for_path(self, path: &FilePath) -> Error {
         let problem = match &self {
+            Self::Refused(failure) if failure.kind == ErrorKind::UnknownUser => {
+                return Error::invalid("user", "no such user in the image");
+            }
             Self::Refused(failure) => file_problem(failure.kind),
             Self::TooLong(_) => Some(FileProblem::NameTooLong),
             _ => None,
         };
         match problem {
             Some(problem) => Error::File { path: path.to_text(), problem },
-            None => self.for_user_of(path.to_text()),
+            None => self.without_subject(),
         }
     }
 
@@ -59,16 +62,13 @@ impl GuestError {
             Self::TooLong(_) => Some(ExecProblem::ArgumentsTooLong),
             _ => None,
         };
+        let Some(problem) = problem else { return self.without_subject() };
         let subject = match problem {
-            Some(ExecProblem::BadWorkingDirectory) => spec.cwd.clone(),
-            Some(ExecProblem::UnknownUser) => spec.user.clone(),
+            ExecProblem::BadWorkingDirectory => spec.cwd.clone(),
+            ExecProblem::UnknownUser => spec.user.clone(),
             _ => None,
         };
-        let what = subject.or_else(|| spec.command.first().cloned()).unwrap_or_default();
-        match problem {
-            Some(problem) => Error::Exec { what, problem },
-            None => self.for_user_of(what),
-        }
+        Error::Exec { what: subject.or_else(|| spec.command.first().cloned()).unwrap_or_default(), problem }
     }
 
     /// The core's error for a background exec.
@@ -79,16 +79,6 @@ impl GuestError {
             }
             Self::Refused(failure) if failure.kind == ErrorKind::ExecExists => {
                 Error::AlreadyExists { kind: Kind::Exec, id: id.to_string() }
-            }
-            _ => self.without_subject(),
-        }
-    }
-
-    /// An unknown user is the exec's problem also where a file was wanted.
-    fn for_user_of(self, what: String) -> Error {
-        match &self {
-            Self::Refused(failure) if failure.kind == ErrorKind::UnknownUser => {
-                Error::Exec { what, problem: ExecProblem::UnknownUser }
             }
             _ => self.without_subject(),
         }

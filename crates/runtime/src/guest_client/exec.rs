@@ -17,7 +17,7 @@ use lazaret_core::{
 };
 use lazaret_protocol::host_message::{Resize, Signal};
 use lazaret_protocol::limits::DATA_MAX;
-use lazaret_protocol::{ExecState, HostMessage};
+use lazaret_protocol::{Attached, ExecState, HostMessage};
 use tokio::sync::mpsc;
 
 use super::channel::{Channel, Receiver, Reply, Sender};
@@ -59,9 +59,9 @@ pub(super) fn session(channel: Channel, pid: u32, input_end: InputEnd) -> ExecSe
     open(channel, pid, input_end, false)
 }
 
-/// The session of a background exec, of which output may have been lost before it began.
-pub(super) fn attached_session(channel: Channel, has_gap: bool) -> ExecSession {
-    open(channel, 0, InputEnd::Ignore, has_gap)
+/// The session of a background exec, of whose output some may be gone already from where it was asked for.
+pub(super) fn attached_session(channel: Channel, attached: &Attached, asked_from: u64) -> ExecSession {
+    open(channel, attached.pid, InputEnd::Ignore, attached.offset > asked_from)
 }
 
 fn open(channel: Channel, pid: u32, input_end: InputEnd, has_gap: bool) -> ExecSession {

@@ -142,8 +142,8 @@ impl Guest for GuestClient {
             let mut channel = self.ask(sandbox, body).await?;
             Ok(exec::started(&mut channel).await?)
         };
-        let pid = started.await.map_err(|unasked: Unasked| unasked.for_program(spec))?;
-        Ok(ExecSession { pid, ..self.attach(sandbox, id, 0).await? })
+        started.await.map_err(|unasked: Unasked| unasked.for_program(spec))?;
+        self.attach(sandbox, id, 0).await
     }
 
     async fn attach(&self, sandbox: SandboxId, id: ExecId, offset: u64) -> Result<ExecSession> {
@@ -151,12 +151,12 @@ impl Guest for GuestClient {
             let body = RequestBody::Attach(Attach { id: convert::exec_id(id), offset });
             let mut channel = self.ask(sandbox, body).await?;
             match channel.reply().await? {
-                Reply::Attached(attached) => Ok((channel, attached.offset)),
+                Reply::Attached(attached) => Ok((channel, attached)),
                 other => Err(other.unexpected().into()),
             }
         };
-        let (channel, from) = attached.await.map_err(|unasked: Unasked| unasked.for_exec(id))?;
-        Ok(exec::attached_session(channel, from > offset))
+        let (channel, attached) = attached.await.map_err(|unasked: Unasked| unasked.for_exec(id))?;
+        Ok(exec::attached_session(channel, &attached, offset))
     }
 
     async fn list_execs(&self, sandbox: SandboxId) -> Result<Vec<BackgroundExec>> {
