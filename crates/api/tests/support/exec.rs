@@ -25,7 +25,7 @@ use lazaret_core::{
 use tokio::sync::{mpsc, watch};
 
 /// Process id of everything here.
-const PID: u32 = 7;
+pub(super) const PID: u32 = 7;
 /// Bytes that `spew` prints at a time.
 const SPEW_CHUNK_BYTES: usize = 4096;
 const KNOWN: [&str; 13] =
@@ -236,7 +236,8 @@ impl Background {
                 let _ = process.send(input).await;
             }
         });
-        ExecSession::new(PID, input, receiver)
+        // As of the real guest, a follower does not learn the process id.
+        ExecSession::new(0, input, receiver)
     }
 
     pub(super) fn describe(&self) -> BackgroundExec {

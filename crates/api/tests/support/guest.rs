@@ -13,7 +13,7 @@ use lazaret_core::{
 };
 use tokio::sync::watch;
 
-use super::exec::{self, Background};
+use super::exec::{self, Background, PID};
 use super::tree::{Node, Tree, failed};
 
 /// Bytes of a chunk of a file's content: small, so that content comes in several.
@@ -132,7 +132,7 @@ impl Guest for MemoryGuest {
             world.execs.push(Arc::clone(&background));
             Ok(())
         })?;
-        Ok(background.attach(0))
+        Ok(ExecSession { pid: PID, ..background.attach(0) })
     }
 
     async fn attach(&self, sandbox: SandboxId, id: ExecId, offset: u64) -> Result<ExecSession> {

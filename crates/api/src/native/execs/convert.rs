@@ -6,7 +6,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use lazaret_core::services::RunSpec;
-use lazaret_core::{BackgroundExec, Error, ExecExit, ExecInput, ExecOutput, ExecSpec, Result, Stdin, limits};
+use lazaret_core::{
+    BackgroundExec, Error, ExecExit, ExecInput, ExecOutput, ExecSession, ExecSpec, Result, Stdin, limits,
+};
 
 use super::wire;
 use crate::failure::{FieldProblem, Part, Rejection};
@@ -143,6 +145,12 @@ fn code_and_signal(exit: ExecExit) -> (Option<u8>, Option<u8>) {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl From<&ExecSession> for wire::Started {
+    fn from(session: &ExecSession) -> Self {
+        Self { pid: (session.pid != 0).then_some(session.pid) }
+    }
 }
 
 impl From<ExecOutput> for wire::Exited {

@@ -44,7 +44,7 @@ fn respond(
     offset: u64,
     until: impl Future<Output = ()> + Send + 'static,
 ) -> Response {
-    let started = event("started", &wire::Started { pid: session.pid });
+    let started = event("started", &wire::Started::from(&session));
     let ExecSession { input, events, guard, .. } = session;
     let output = follow(events, offset).take_until(feed(input, stdin)).take_until(until).map(move |event| {
         let _held = &guard;

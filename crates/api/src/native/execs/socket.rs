@@ -92,9 +92,10 @@ async fn converse(
     stream: SplitStream<WebSocket>,
 ) -> Option<wire::Told> {
     // The guard keeps the sandbox in use; the input's end, when all of this is dropped, kills the process.
-    let ExecSession { pid, input, events, guard: _guard } = session;
+    let started = wire::Started::from(&session);
+    let ExecSession { input, events, guard: _guard, .. } = session;
     let heard = Heard::default();
-    sink.tell(&wire::Told::Started(wire::Started { pid })).await.ok()?;
+    sink.tell(&wire::Told::Started(started)).await.ok()?;
     let down = pin!(send_output(events, sink, &heard));
     let up = pin!(take_input(stream, &input, exec, &heard));
     match future::select(down, up).await {

@@ -110,8 +110,8 @@ pub(crate) struct Exited {
 /// The data of the event `started`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Started {
-    /// Process id inside the sandbox.
-    pub(crate) pid: u32,
+    /// Process id inside the sandbox; null where the guest does not tell it, as to a follower of a background exec.
+    pub(crate) pid: Option<u32>,
 }
 
 /// The data of the events `stdout` and `stderr`.
