@@ -236,7 +236,7 @@ impl Background {
                 let _ = process.send(input).await;
             }
         });
-        // As of the real guest, a follower does not learn the process id.
+        // As an older guest does, which does not tell a follower the process id.
         ExecSession::new(0, input, receiver)
     }
 

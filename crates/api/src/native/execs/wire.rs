@@ -110,7 +110,7 @@ pub(crate) struct Exited {
 /// The data of the event `started`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Started {
-    /// Process id inside the sandbox; null where the guest does not tell it, as to a follower of a background exec.
+    /// Process id inside the sandbox; null where an older guest does not tell it to a follower.
     pub(crate) pid: Option<u32>,
 }
 
