@@ -12,7 +12,7 @@
 //! Oddities that stay in this folder: success is always 200; unknown body fields are ignored; the texts
 //! `Container is expired.` and `Container with id '...' not found.` are matched by clients and must not change; an
 //! expired container is listed for 30 days; a state that OpenAI does not have (`stopped`, `paused`) is sent as its own
-//! word.
+//! word, and refuses with a 400, since clients send what got a 409 again; a quota's 429 tells them not to.
 //!
 //! Not here: the Responses API, and running code, which this contract has no endpoint for.
 

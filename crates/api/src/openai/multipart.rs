@@ -173,3 +173,32 @@ fn core_error(error: multer::Error) -> Error {
         error => Error::invalid("body", format!("is not whole multipart data: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_parser_takes_no_more_of_a_file_than_is_read_of_it() {
+        let given = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&given);
+        let head = Bytes::from_static(b"--b\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n");
+        // All of it is ready at once, as from a fast client.
+        let chunks = std::iter::once(head).chain(std::iter::repeat_with(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            Bytes::from_static(&[b'x'; 64 * 1024])
+        }));
+        let body = axum::body::Body::from_stream(stream::iter(chunks.map(Ok::<_, std::io::Error>)));
+        let request =
+            Request::builder().header(CONTENT_TYPE, "multipart/form-data; boundary=b").body(body).unwrap();
+        let mut form = Form::of(request, Duration::from_secs(1)).unwrap_or_else(|error| panic!("{error}"));
+        let Ok(Some(Part::File { mut body, .. })) = form.next().await else { panic!("a file is first") };
+        for read in 1..=50 {
+            body.next().await.unwrap().unwrap();
+            let given = given.load(Ordering::Relaxed);
+            assert!(given <= read + 1, "{given} chunks taken, {read} read");
+        }
+    }
+}

@@ -75,6 +75,7 @@ async fn a_path_that_leaves_the_data_directory_or_names_no_file_is_refused_and_l
     let id = container(&server).await;
     let long = format!("/{}", "x/".repeat(2050));
     let name = "x".repeat(256);
+    let reserved = format!(".lazaret-staged-{}", "0".repeat(32));
     let paths = [
         "../x",
         "/mnt/data/../x",
@@ -86,7 +87,7 @@ async fn a_path_that_leaves_the_data_directory_or_names_no_file_is_refused_and_l
         "/mnt/data",
         &long,
         &name,
-        ".lazaret-staged-x",
+        &reserved,
     ];
     let mut said = Vec::new();
     for path in paths {

@@ -99,3 +99,16 @@ async fn another_accounts_files_look_like_files_of_a_container_that_is_not_there
     );
     assert_eq!(tree(&server, &id).await.len(), 1);
 }
+
+#[tokio::test]
+async fn what_a_killed_server_left_waiting_is_removed_at_the_next_look() {
+    let server = Server::start().await;
+    let id = container(&server).await;
+    let left = format!("/mnt/data/.lazaret-staged-{}", "0".repeat(32));
+    server.guest.plant(core_id(&id), &left, "half");
+    server.guest.plant(core_id(&id), "/mnt/data/.lazaret-staged-mine", "kept");
+    server.guest.plant(core_id(&id), &left.replace("/data/", "/data/sub/"), "kept");
+    let list = got(&server, &format!("/v1/containers/{id}/files"), LIST).await;
+    assert_eq!(column(&list, "id").len(), 2);
+    assert_eq!(tree(&server, &id).await.len(), 2);
+}

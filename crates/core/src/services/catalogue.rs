@@ -3,7 +3,7 @@
 //! The tree is the truth: every look walks it, gives new paths an id and forgets vanished ones. What a client put there
 //! is `User`; what is found is `Assistant`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::context::Context;
@@ -20,14 +20,14 @@ use crate::{
 /// The entries of one sandbox in memory, by path.
 pub(super) type Known = BTreeMap<FilePath, CatalogueEntry>;
 
-/// Begin of the names, directly in the data directory, under which staged files wait. The catalogue does not show them,
-/// and no client's file may have one.
+/// Begin of the names, directly in the data directory, under which staged files wait; an id follows. The catalogue does
+/// not show them, no client's file may have one, and one that nobody waits for was left by a server that was killed.
 const STAGED_PREFIX: &str = ".lazaret-staged-";
 
 /// A client's file that is inside the sandbox and has no path of its own yet. Dropped before it has one, it is removed.
 pub struct StagedFile {
     catalogue: Catalogue,
-    sandbox: SandboxId,
+    entry: Arc<Entry>,
     path: FilePath,
     guard: InUse,
     is_placed: bool,
@@ -35,18 +35,17 @@ pub struct StagedFile {
 
 impl Drop for StagedFile {
     fn drop(&mut self) {
-        if self.is_placed {
-            return;
+        staged(&self.entry).remove(&self.path);
+        if !self.is_placed {
+            let (catalogue, id, path) = (self.catalogue.clone(), self.entry.id, self.path.clone());
+            tokio::spawn(async move { catalogue.discard(id, &path).await });
         }
-        let (catalogue, id, path) = (self.catalogue.clone(), self.sandbox, self.path.clone());
-        tokio::spawn(async move {
-            let removed = catalogue.context.ports.guest.remove(id, &catalogue.scope(), &path, false).await;
-            if let Err(error) = removed {
-                tracing::warn!(sandbox.id = %id, error = &error as &dyn std::error::Error,
-                    "a staged file stayed behind");
-            }
-        });
     }
+}
+
+/// The names of the staged files that somebody waits for.
+fn staged(entry: &Entry) -> std::sync::MutexGuard<'_, BTreeSet<FilePath>> {
+    entry.staged.lock().expect("no panic under this lock")
 }
 
 /// Catalogues of sandboxes of the caller's account.
@@ -173,14 +172,17 @@ impl Catalogue {
     /// As [`Catalogue::write`].
     pub async fn stage(&self, caller: &Caller, id: SandboxId, body: Body) -> Result<StagedFile> {
         caller.need(Scope::SandboxesWrite)?;
-        let (_, guard) = use_sandbox(&self.context, caller, id).await?;
+        let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
         let token = CatalogueEntryId::from_bytes(self.context.ports.ids.next(self.context.now()));
         let mut path = self.root().as_bytes().to_vec();
         path.extend_from_slice(format!("/{STAGED_PREFIX}{token}").as_bytes());
         let path = FilePath::new(path)?;
+        staged(&entry).insert(path.clone());
+        // From here on it is removed whatever happens; where there is nothing yet, that is nothing.
+        let file = StagedFile { catalogue: self.clone(), entry, path, guard, is_placed: false };
         self.ensure_root(id).await?;
-        self.context.ports.guest.write(id, &self.scope(), &path, &WriteOptions::default(), body).await?;
-        Ok(StagedFile { catalogue: self.clone(), sandbox: id, path, guard, is_placed: false })
+        self.context.ports.guest.write(id, &self.scope(), &file.path, &WriteOptions::default(), body).await?;
+        Ok(file)
     }
 
     /// Moves a staged file to its path; an entry that is there keeps its id.
@@ -190,21 +192,21 @@ impl Catalogue {
     pub async fn place(
         &self,
         caller: &Caller,
-        mut staged: StagedFile,
+        mut file: StagedFile,
         path: &FilePath,
     ) -> Result<CatalogueEntry> {
         caller.need(Scope::SandboxesWrite)?;
         self.check_name(path)?;
-        let id = staged.sandbox;
+        let id = file.entry.id;
         let (entry, _guard) = use_sandbox(&self.context, caller, id).await?;
         let (guest, scope) = (&self.context.ports.guest, self.scope());
         if let Some(parent) = path.parent() {
             guest.mkdir(id, &scope, &parent, 0o755, true).await?;
         }
-        guest.rename(id, &scope, &staged.path, path).await?;
-        staged.is_placed = true;
+        guest.rename(id, &scope, &file.path, path).await?;
+        file.is_placed = true;
         let recorded = async { self.record(&entry, guest.stat(id, &scope, path).await?).await };
-        staged.guard.counted(recorded.await)
+        file.guard.counted(recorded.await)
     }
 
     /// The data directory is always there for clients, whatever code inside did to it.
@@ -215,16 +217,25 @@ impl Catalogue {
     /// Refuses the name of a staged file.
     fn check_name(&self, path: &FilePath) -> Result<()> {
         if self.is_staged(path) {
-            return Err(Error::invalid(
-                "path",
-                format!("names that begin with {STAGED_PREFIX} are reserved"),
-            ));
+            return Err(Error::invalid("path", "is a reserved name"));
         }
         Ok(())
     }
 
     fn is_staged(&self, path: &FilePath) -> bool {
-        path.file_name().starts_with(STAGED_PREFIX.as_bytes()) && path.parent().as_ref() == Some(self.root())
+        let token = path.file_name().strip_prefix(STAGED_PREFIX.as_bytes());
+        let is_id = |token| std::str::from_utf8(token).is_ok_and(|id| id.parse::<CatalogueEntryId>().is_ok());
+        token.is_some_and(is_id) && path.parent().as_ref() == Some(self.root())
+    }
+
+    async fn discard(&self, id: SandboxId, path: &FilePath) {
+        match self.context.ports.guest.remove(id, &self.scope(), path, false).await {
+            Ok(()) | Err(Error::File { problem: FileProblem::NotFound, .. }) => {}
+            Err(error) => {
+                tracing::warn!(sandbox.id = %id, error = &error as &dyn std::error::Error,
+                    "a staged file stayed behind");
+            }
+        }
     }
 
     /// Records a client's file that is there now.
@@ -301,11 +312,16 @@ impl Catalogue {
             tracing::warn!(sandbox.id = %entry.id, limit = limits::CATALOGUE_MAX_ENTRIES,
                 "the data directory has more files than are catalogued");
         }
-        let mut found = listing.entries;
-        found.retain(|file| !self.is_staged(&file.path));
+        let found = listing.entries;
+        let (left, mut found): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|file| self.is_staged(&file.path));
+        let waiting = staged(entry).clone();
+        for file in left.iter().filter(|file| !waiting.contains(&file.path)) {
+            self.discard(entry.id, &file.path).await;
+        }
         // Files that appeared between two looks are numbered in the order in which they were written.
         found.sort_by(|a, b| (a.modified_at, &a.path).cmp(&(b.modified_at, &b.path)));
-        let present: std::collections::BTreeSet<_> = found.iter().map(|file| file.path.clone()).collect();
+        let present: BTreeSet<_> = found.iter().map(|file| file.path.clone()).collect();
         for file in found {
             match known.get_mut(&file.path) {
                 Some(item) => item.bytes = file.bytes,

@@ -1,6 +1,6 @@
 //! The living records in memory: every sandbox that is not deleted, by id and in creation order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::mpsc;
@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::catalogue::Known;
 use super::driver::Command;
 use super::lease::Activity;
-use crate::{AccountId, Error, ImageConfig, Limit, Result, Sandbox, SandboxId};
+use crate::{AccountId, Error, FilePath, ImageConfig, Limit, Result, Sandbox, SandboxId};
 
 /// One sandbox in memory.
 pub(super) struct Entry {
@@ -21,6 +21,8 @@ pub(super) struct Entry {
     pub(super) mailbox: mpsc::Sender<Command>,
     /// Ids of the files under the data directory; loaded from the store at first use.
     pub(super) catalogue: tokio::sync::Mutex<Option<Known>>,
+    /// Files inside that wait for their path.
+    pub(super) staged: Mutex<BTreeSet<FilePath>>,
     record: Mutex<Arc<Sandbox>>,
 }
 
@@ -38,6 +40,7 @@ impl Entry {
             activity,
             mailbox,
             catalogue: tokio::sync::Mutex::new(None),
+            staged: Mutex::default(),
             record: Mutex::new(Arc::new(record)),
         }
     }
