@@ -43,8 +43,11 @@ impl NamespacesRuntime {
         }
         self.check_host_disk()?;
         let made = self.make_directory(&directory, spec.resources.disk_bytes).await;
-        if made.is_err() {
-            remove_directory(&directory).await?;
+        if made.is_err()
+            && let Err(error) = remove_directory(&directory).await
+        {
+            // The first failure is the one to answer; a directory without a record is removed at the next adoption.
+            tracing::warn!(sandbox.id = %spec.id, %error, "cannot remove what a failed creation left");
         }
         made
     }
