@@ -21,4 +21,4 @@ pub mod wait;
 pub use client::{Answer, Client};
 pub use native::Native;
 pub use server::{KEY, Server, binary, target};
-pub use traces::Traces;
+pub use traces::{Traces, remove_cgroup_parent};

@@ -95,7 +95,7 @@ impl fmt::Display for Traces {
 }
 
 /// Removes the empty control groups of this name from every hierarchy; what is not empty stays and is a trace.
-pub(crate) fn remove_cgroup_parent(name: &str) {
+pub fn remove_cgroup_parent(name: &str) {
     let top = Path::new(CGROUPS);
     let hierarchies = names_in(top).map(|hierarchy| top.join(hierarchy));
     for hierarchy in hierarchies.chain([top.to_owned()]) {

@@ -100,7 +100,7 @@ impl Default for OpenAi {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Runtime {
-    /// Name of the control group that holds every sandbox's.
+    /// Name of the control group that holds every sandbox's; one of the data directory's own unless set.
     pub(crate) cgroup_parent: Option<String>,
     /// First host id of the ranges that sandboxes get.
     pub(crate) first_id: Option<u32>,

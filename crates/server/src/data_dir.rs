@@ -9,7 +9,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -61,6 +61,18 @@ impl DataDir {
 
     pub(crate) fn database(&self) -> PathBuf {
         self.path.join("lazaret.db")
+    }
+
+    /// The name of the control group above this directory's sandboxes, another one for every directory: a server removes
+    /// what it finds there and does not know, which must not be another server's. It stays the same until the host boots
+    /// anew, and no control group lives longer.
+    ///
+    /// # Errors
+    /// If the directory is gone.
+    pub(crate) fn cgroup_name(&self) -> anyhow::Result<String> {
+        let metadata =
+            fs::metadata(&self.path).with_context(|| format!("looking at {}", self.path.display()))?;
+        Ok(format!("lazaret-{:x}-{:x}", metadata.dev(), metadata.ino()))
     }
 
     pub(crate) fn key_file(&self) -> PathBuf {

@@ -73,21 +73,22 @@ pub(crate) fn run(args: &ServeArgs, globals: &Globals) -> anyhow::Result<()> {
     let runtime_config = runtime_config(&config);
     doctor::refuse_unfit_host(&data_dir, runtime_config.id_space)?;
     let data = DataDir::open(&data_dir)?;
-    let runtime =
-        NamespacesRuntime::launch(RuntimeConfig { data_dir: data.path().to_owned(), ..runtime_config })
-            .context("starting the runtime; `lazaret doctor` says what this host lacks")?;
+    let cgroup_name = match &config.runtime.cgroup_parent {
+        Some(configured) => configured.clone(),
+        None => data.cgroup_name()?,
+    };
+    let runtime_config = RuntimeConfig { data_dir: data.path().to_owned(), cgroup_name, ..runtime_config };
+    let runtime = NamespacesRuntime::launch(runtime_config)
+        .context("starting the runtime; `lazaret doctor` says what this host lacks")?;
     let listen = args.listen.or(config.listen).unwrap_or(DEFAULT_LISTEN);
     let server = Server { config, data, runtime, listen, api_key: globals.api_key.clone().map(Secret::new) };
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting tokio")?;
     tokio.block_on(server.serve())
 }
 
-/// What the file says, still without the data directory.
+/// What the file says that needs no data directory.
 fn runtime_config(config: &Config) -> RuntimeConfig {
     let mut runtime = RuntimeConfig::new(PathBuf::new());
-    if let Some(name) = &config.runtime.cgroup_parent {
-        runtime.cgroup_name.clone_from(name);
-    }
     if let Some(first) = config.runtime.first_id {
         runtime.id_space.first = first;
     }
