@@ -85,8 +85,7 @@ fn prepare() -> Result<Guest, NotPrepared> {
         euid: rustix::process::geteuid(),
         processes: processes::Processes::new(proc_for_sessions),
         background: exec::background::Tasks::default(),
-        idle: 0.into(),
-        busy: 0.into(),
+        workers: serve::Workers::default(),
     })
 }
 

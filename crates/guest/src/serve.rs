@@ -10,8 +10,7 @@
 //! with them, files are read and execs removed even when the tenant has used up the sandbox's processes.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lazaret_protocol::{ErrorKind, Failure};
@@ -40,6 +39,10 @@ const WORKER_STACK: usize = 128 * 1024;
 /// Pause after `accept` failed for want of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
+/// How long a connection may wait for a worker when no further thread can be had. A worker that has sent its last
+/// answer is back within microseconds.
+const WORKER_PATIENCE: Duration = Duration::from_millis(50);
+
 /// Everything that lives as long as the sandbox.
 #[derive(Debug)]
 pub(crate) struct Guest {
@@ -55,10 +58,30 @@ pub(crate) struct Guest {
     pub(crate) processes: Processes,
     /// The background execs.
     pub(crate) background: Tasks,
+    /// The threads that serve.
+    pub(crate) workers: Workers,
+}
+
+/// How many threads do what.
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    counts: Mutex<Counts>,
+    /// Told when a worker has become idle.
+    returned: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
     /// Workers that wait in `accept`, or are about to.
-    pub(crate) idle: AtomicUsize,
+    idle: usize,
     /// Workers that have a connection.
-    pub(crate) busy: AtomicUsize,
+    busy: usize,
+}
+
+impl Workers {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Starts the pool.
@@ -73,41 +96,58 @@ pub(crate) fn start(guest: &Arc<Guest>) -> std::io::Result<()> {
 }
 
 fn start_worker(guest: &Arc<Guest>) -> std::io::Result<()> {
-    guest.idle.fetch_add(1, Ordering::AcqRel);
     let shared = Arc::clone(guest);
-    let started = std::thread::Builder::new().stack_size(WORKER_STACK).spawn(move || work(&shared));
-    if started.is_err() {
-        guest.idle.fetch_sub(1, Ordering::AcqRel);
-    }
-    started.map(drop)
+    // Counted before it runs, and not at all if it does not.
+    let mut counts = guest.workers.counts();
+    std::thread::Builder::new().stack_size(WORKER_STACK).spawn(move || work(&shared))?;
+    counts.idle += 1;
+    Ok(())
 }
 
 fn work(guest: &Arc<Guest>) {
     loop {
-        let socket = accept(&guest.listener);
-        let idle = guest.idle.fetch_sub(1, Ordering::AcqRel) - 1;
-        let busy = guest.busy.fetch_add(1, Ordering::AcqRel) + 1;
-        let connection = Connection::new(socket);
-        let is_alone = idle < IDLE_MIN && start_worker(guest).is_err() && idle == 0;
-        // Somebody must be left to accept the next connection: without a thread for that, this one cannot be served.
-        let is_refused = busy > CONNECTIONS_MAX || is_alone;
-        if is_refused {
-            refuse(connection);
-        } else {
+        let connection = Connection::new(accept(&guest.listener));
+        if become_busy(guest) {
             answer(guest, connection);
+        } else {
+            refuse(connection);
         }
-        guest.busy.fetch_sub(1, Ordering::AcqRel);
         // A thread that could not become root again after acting as a user must not serve anyone else.
         if rustix::process::geteuid() != guest.euid {
+            guest.workers.counts().busy -= 1;
             // Somebody else takes the turn; if no thread can be had, those that are busy will, one day.
             let _ = start_worker(guest);
             return;
         }
-        if guest.idle.fetch_add(1, Ordering::AcqRel) >= IDLE_MAX {
-            guest.idle.fetch_sub(1, Ordering::AcqRel);
+        let mut counts = guest.workers.counts();
+        counts.busy -= 1;
+        if counts.idle >= IDLE_MAX {
             return;
         }
+        counts.idle += 1;
+        guest.workers.returned.notify_one();
     }
+}
+
+/// Turns this worker from idle to busy. Whether it may serve its connection: there are not too many, and somebody is
+/// left to accept the next.
+fn become_busy(guest: &Arc<Guest>) -> bool {
+    let (idle, busy) = {
+        let mut counts = guest.workers.counts();
+        counts.idle -= 1;
+        counts.busy += 1;
+        (counts.idle, counts.busy)
+    };
+    if busy > CONNECTIONS_MAX {
+        return false;
+    }
+    if idle >= IDLE_MIN || start_worker(guest).is_ok() {
+        return true;
+    }
+    let counts = guest.workers.counts();
+    let waited =
+        guest.workers.returned.wait_timeout_while(counts, WORKER_PATIENCE, |counts| counts.idle == 0);
+    waited.unwrap_or_else(PoisonError::into_inner).0.idle > 0
 }
 
 /// A defect in one request must not take PID 1 and with it every process of the sandbox.

@@ -409,6 +409,31 @@ async fn without_a_process_left_execs_are_refused_and_files_are_served() {
 }
 
 #[tokio::test]
+async fn an_idle_guest_is_small_even_after_work() {
+    use lazaret_core::ports::Runtime as _;
+    let host = Host::new();
+    let spec = host.spec();
+    host.runtime().create(&spec).await.unwrap();
+    let pid = host.runtime().start(&spec).await.unwrap().pid;
+    let guest = GuestClient::new(Arc::new(Socket(host.directory_of(spec.id).join("guest.sock"))));
+    let ready = Ready { host, id: spec.id, guest };
+    for _ in 0..20 {
+        ready.put("/tmp/file", &[7; 300_000]).await;
+        ready.get(&FileScope::default(), "/tmp/file", ReadRange::default()).await.unwrap();
+        ready.run(sh("echo hello; seq 1 1000")).await;
+    }
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let kib = |field: &str| -> u64 {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    // The program's own pages are shared with every other sandbox; what it has written is not.
+    assert!((50..2048).contains(&kib("Pss:")), "{rollup}");
+    assert!(kib("Pss_Anon:") < 512, "{rollup}");
+    ready.host.finish().await;
+}
+
+#[tokio::test]
 async fn a_guest_that_dies_ends_the_session_without_an_exit() {
     let ready = Ready::new().await;
     let mut session = ready.start(command(&["sleep", "1000"])).await;
