@@ -7,7 +7,7 @@
 //!   error    stopping ─▶ stopped        deleted: gone, with everything it held
 //! ```
 //!
-//! Which verb may do what is one pure function ([`Sandbox::judge`] in `judge.rs`); the sandbox's driver task applies
+//! Which verb may do what is one pure function ([`State::judge`] in `judge.rs`); the sandbox's driver task applies
 //! it, and it alone (`services/driver.rs`).
 
 mod judge;
