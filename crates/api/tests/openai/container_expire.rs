@@ -136,7 +136,7 @@ async fn a_failed_upload_is_no_use() {
     assert_eq!(status(&server, &id).await, "expired");
 }
 
-fn sleep() -> ExecSpec {
+fn sleeper() -> ExecSpec {
     ExecSpec { command: vec!["sleep".to_owned()], stdin: Stdin::Stream, ..ExecSpec::default() }
 }
 
@@ -146,7 +146,7 @@ async fn a_run_keeps_it_alive_and_its_end_begins_the_minute_anew() {
     let id = brief(&server).await;
     let admin = server.admin().await;
     let execs: &Execs = &server.services.execs;
-    let session = execs.start(&admin, core_id(&id), sleep()).await.unwrap();
+    let session = execs.start(&admin, core_id(&id), sleeper()).await.unwrap();
     server.clock.advance(10 * MINUTE);
     assert_eq!(status(&server, &id).await, "running");
     drop(session);
@@ -162,7 +162,7 @@ async fn a_run_in_the_background_does_the_same() {
     let id = brief(&server).await;
     let admin = server.admin().await;
     let execs = &server.services.execs;
-    let (exec, session) = execs.start_background(&admin, core_id(&id), sleep()).await.unwrap();
+    let (exec, session) = execs.start_background(&admin, core_id(&id), sleeper()).await.unwrap();
     drop(session);
     server.clock.advance(10 * MINUTE);
     assert_eq!(status(&server, &id).await, "running", "nobody is attached, and it runs");
