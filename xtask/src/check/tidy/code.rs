@@ -85,7 +85,8 @@ pub(super) fn sleeping_tests(files: &[File]) -> Vec<Finding> {
     for file in rust(files).filter(|file| in_tests(file)) {
         let lines: Vec<&str> = file.text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
-            let sleeps = unquoted(line).contains("sleep(") && !line.contains("thread::sleep(");
+            let code = unquoted(line);
+            let sleeps = code.contains("sleep(") && code.contains(").await") && !code.contains("sleep()");
             let before = &lines[index.saturating_sub(LOOP_DISTANCE)..index];
             if sleeps && !before.iter().any(|line| line.contains("while ") || line.contains("loop {")) {
                 findings.push(Finding::at(file, index, line.trim()));
