@@ -25,9 +25,6 @@ const SLOW: Load = Load { rounds: 30, budget: Duration::from_secs(12) };
 /// Rounds of what takes a few milliseconds.
 const FAST: Load = Load { rounds: 200, budget: Duration::from_secs(6) };
 
-/// crun of Debian 12 refuses machines that have cgroup v1 beside v2; without cgroups it does less, so it wins by it.
-const CRUN_FLAGS: &[&str] = &["--cgroup-manager=disabled"];
-
 /// What is measured; every contender does those that it can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
@@ -69,7 +66,7 @@ pub(crate) fn measure(rootfs: &Rootfs, scratch: &Path) -> Vec<Row> {
         ("floor", &|| bare::floor(rootfs)),
         ("host", &bare::host),
         ("bwrap", &|| bubblewrap::measure(rootfs)),
-        ("crun", &|| oci::measure("crun", CRUN_FLAGS, rootfs, scratch)),
+        ("crun", &|| oci::measure("crun", &[], rootfs, scratch)),
         ("runc", &|| oci::measure("runc", &[], rootfs, scratch)),
         ("runsc", &|| oci::measure("runsc", &["--network=none"], rootfs, scratch)),
         ("docker", &|| docker::measure(rootfs, scratch)),
