@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lazaret_tests::{Server, wait};
+use lazaret_tests::{KEY, Server, wait};
 use pty_process::Size;
 use pty_process::blocking::Command;
 
@@ -31,6 +31,28 @@ fn run_shows_root_inside_and_a_root_directory_of_the_image_only() -> Result<()> 
         assert!(folders.contains(&format!("'{folder}'")), "no /{folder} in {said}");
     }
     assert!(server.native().list()?.len() <= 1, "run leaves at most the sandbox it made");
+    Ok(())
+}
+
+#[test]
+fn the_lines_that_serve_prints_work_when_they_are_pasted() -> Result<()> {
+    let server = Server::start();
+    let banner = server.log();
+    let from = |label: &str| banner.split_once(label).map(|(_, rest)| rest.lines().map(str::trim));
+    let command_line: Vec<&str> =
+        from("  command line ").context("lines for the command line")?.take(2).collect();
+    let curl: Vec<&str> = from("  curl ").context("a line for curl")?.take(1).collect();
+    for (lines, want) in [(command_line, "42\n"), (curl, "\"state\":\"running\"")] {
+        let mut shell = std::process::Command::new("sh");
+        let output = shell
+            .arg("-c")
+            .arg(lines.join("\n"))
+            .env("LAZARET_API_KEY", KEY)
+            .stdin(Stdio::null())
+            .output()?;
+        let said = String::from_utf8(output.stdout)?;
+        assert!(said.contains(want), "{lines:?}: {said}\n{}", String::from_utf8_lossy(&output.stderr));
+    }
     Ok(())
 }
 

@@ -6,14 +6,17 @@ use std::path::Path;
 
 use lazaret_core::Secret;
 
-/// The text for standard output. `new_key` is the key that this start made, which is shown this once.
+/// The text for standard output. `program` is the path of this program, which need not be on anybody's `PATH`; `new_key`
+/// is the key that this start made, which is shown this once.
 pub(crate) fn text(
+    program: &Path,
     address: SocketAddr,
     key_file: &Path,
     has_key_file: bool,
     new_key: Option<&Secret>,
 ) -> String {
     let url = format!("http://{address}");
+    let program = shell_word(&program.display().to_string());
     let key = if has_key_file {
         format!("\"$(cat {})\"", shell_word(&key_file.display().to_string()))
     } else {
@@ -34,7 +37,7 @@ pub(crate) fn text(
   paste one of these into another terminal:
 
   command line     export LAZARET_URL={url} LAZARET_API_KEY={key}
-                   lazaret run -- python3 -c 'print(6 * 7)'
+                   {program} run -- python3 -c 'print(6 * 7)'
   openai SDK       export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}
                    python3 -c 'import openai; print(openai.OpenAI().containers.create(name="first").id)'
   curl             curl -sS {url}/lazaret/v1/sandboxes -H "Authorization: Bearer "{key} -d '{{}}' -H 'content-type: application/json'
@@ -56,10 +59,12 @@ mod tests {
     #[test]
     fn the_key_is_printed_only_by_the_start_that_made_it() {
         let (address, file) = ("127.0.0.1:1".parse().unwrap(), Path::new("/d/api-key"));
-        let first = text(address, file, true, Some(&Secret::new("lzr_1")));
+        let text =
+            |has_key_file, new_key| text(Path::new("/bin/lazaret"), address, file, has_key_file, new_key);
+        let first = text(true, Some(&Secret::new("lzr_1")));
         assert!(first.contains("lzr_1") && first.contains("$(cat /d/api-key)"));
-        assert!(!text(address, file, true, None).contains("lzr_"));
-        assert!(text(address, file, false, None).contains("$LAZARET_API_KEY"));
+        assert!(!text(true, None).contains("lzr_"));
+        assert!(text(false, None).contains("$LAZARET_API_KEY"));
     }
 
     #[test]

@@ -128,7 +128,8 @@ impl Server {
             lazaret_api::router(services.clone(), api_settings(&self.config, clock, metrics, stop.clone()));
         let key_file = self.data.key_file();
         let shown_key = new_key.as_ref().filter(|_| !own_key);
-        print(&banner::text(address, &key_file, !own_key && key_file.exists(), shown_key))?;
+        let program = std::env::current_exe().context("finding this program's own path")?;
+        print(&banner::text(&program, address, &key_file, !own_key && key_file.exists(), shown_key))?;
         tracing::info!(%address, data_dir = %self.data.path().display(), "serving");
 
         http::serve(listener, router, &self.config.http, stop).await;
