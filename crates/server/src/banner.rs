@@ -61,7 +61,8 @@ mod tests {
         let (address, file) = ("127.0.0.1:1".parse().unwrap(), Path::new("/d/api-key"));
         let text =
             |has_key_file, new_key| text(Path::new("/bin/lazaret"), address, file, has_key_file, new_key);
-        let first = text(true, Some(&Secret::new("lzr_1")));
+        let secret = Secret::new("lzr_1");
+        let first = text(true, Some(&secret));
         assert!(first.contains("lzr_1") && first.contains("$(cat /d/api-key)"));
         assert!(!text(true, None).contains("lzr_"));
         assert!(text(false, None).contains("$LAZARET_API_KEY"));
