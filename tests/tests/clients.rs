@@ -80,3 +80,27 @@ fn the_node_sdk_takes_a_data_file_through_a_container_and_pages_through_45() {
 fn litellm_reads_containers_files_and_delete_bodies() {
     check(&clients().join("litellm/bin/python"), "python_litellm.py", &[]);
 }
+
+#[test]
+fn the_snippets_of_the_readme_run_as_they_are_written() {
+    let readme = include_str!("../../README.md");
+    let snippets: Vec<&str> = readme
+        .split("```python\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```"))
+        .map(|(code, _)| code)
+        .collect();
+    assert_eq!(snippets.len(), 2, "{snippets:?}");
+    let server = Server::start();
+    let code = snippets.concat().replace("http://127.0.0.1:8080", &server.url());
+    let code = code.replace("the key that serve printed", KEY);
+    let folder = tempfile::tempdir().expect("a folder to run in");
+    std::fs::write(folder.path().join("measurements.csv"), "a,b\n1,2\n").expect("write the data file");
+    let output = Command::new(python()).arg("-c").arg(&code).current_dir(folder.path()).output();
+    let output = output.expect("start the environment's python: run `cargo xtask test`");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("/mnt/data/") && lines[0].ends_with(" 8 user"), "{said}");
+    assert_eq!(lines[1..], ["0", "b'made inside'"], "{said}");
+}
