@@ -56,9 +56,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         needs::install(peers::PACKAGES)?;
     }
     let mut build = Command::new("cargo");
-    build
-        .args(["build", "--locked", "--release", "--package", "lazaret-server"])
-        .current_dir(workspace::root());
+    // Both in one selection, or their shared dependencies would be compiled for each of them.
+    build.args(["build", "--locked", "--release", "--package", "lazaret-server", "--bin", "lazaret"]);
+    build.args(["--package", "lazaret-runtime", "--example", "floor"]).current_dir(workspace::root());
     step::run(&mut build, BUILD_LIMIT)?;
 
     // Short paths, because a Unix socket's has at most 107 bytes.

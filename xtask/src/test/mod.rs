@@ -50,8 +50,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.only != Some(Half::Rust) {
         clients::prepare(&workspace::target()?)?;
     }
-    // The black-box suites start this binary; cargo would not build it for another package's tests.
-    cargo(&["build", "--locked", "--package", "lazaret-server"])?;
+    // The black-box suites start `lazaret`; cargo would not build it for another package's tests. All targets at once,
+    // because the features of shared dependencies differ between selections, and each selection compiles them again.
+    cargo(&["build", "--locked", "--workspace", "--all-targets"])?;
     if needs::have_nextest()? {
         nextest(options)?;
     } else {

@@ -10,14 +10,8 @@ use crate::bench::rootfs::Rootfs;
 use crate::bench::samples::Samples;
 use crate::{step, workspace};
 
-/// Longest that compiling the floor program in release mode may take.
-const BUILD_LIMIT: Duration = Duration::from_secs(15 * 60);
-
 /// All namespaces, an overlay, pivot_root, exec; see the program's own header.
 pub(super) fn floor(rootfs: &Rootfs) -> Result<Vec<Row>> {
-    let mut build = Command::new("cargo");
-    build.args(["build", "--locked", "--release", "--package", "lazaret-runtime", "--example", "floor"]);
-    step::run(build.current_dir(workspace::root()), BUILD_LIMIT)?;
     let program = workspace::target()?.join("release/examples/floor");
     let rounds = FAST.rounds.to_string();
     let output = Command::new(program)
