@@ -20,7 +20,7 @@ pub(crate) enum Verdict {
 pub(crate) enum Kind {
     /// A ratio within this run, or a size: holds on every machine.
     Firm,
-    /// A time, a speed or a p99, promised for the build machine when it is idle.
+    /// A time or a speed, promised for the build machine when it is idle.
     Absolute,
 }
 
