@@ -1,11 +1,13 @@
 //! What the services need from the outside. Adapters implement these traits; `server` wires them.
 
+mod gateway;
 mod guest;
 mod images;
 mod runtime;
 mod store;
 mod transpiler;
 
+pub use gateway::{Denial, EgressUsage, Gateway, SandboxAddresses, Tenant};
 pub use guest::{Guest, Listing};
 pub use images::{Images, Lower, ProgressSender, Rootfs};
 pub use runtime::{
