@@ -47,7 +47,10 @@ pub use exec::{
 pub use file::{FileEntry, FileKind, FilePath, FileScope, ReadRange, WriteOptions};
 pub use ids::{AccountId, CatalogueEntryId, ExecId, Ids, KeyId, RandomIds, SandboxId, UploadId};
 pub use image::{Image, ImageConfig, ImageSource, ImportProgress};
-pub use network::{EgressPolicy, InvalidPolicy};
+pub use network::{
+    Allowlist, Cidr, DomainName, DomainPattern, DomainRule, EgressBounds, EgressPolicy, InvalidCidr,
+    InvalidDomain, InvalidPolicy, PUBLIC_V6, SPECIAL_V4, SPECIAL_V6, Service, is_public,
+};
 pub use page::{Order, Page, PageRequest};
 pub use resources::Resources;
 pub use sandbox::{Decision, IdleAction, LeasePolicy, Reason, Sandbox, SandboxSpec, SeedFile, State, Verb};

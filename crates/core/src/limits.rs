@@ -98,6 +98,19 @@ pub const ACTIVITY_WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often reconcilers look without having been woken.
 pub const RECONCILE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Longest host name, in bytes: RFC 1035's 255 octets less its lengths.
+pub const DOMAIN_MAX_BYTES: usize = 253;
+/// Longest label of a host name, in bytes (RFC 1035).
+pub const DOMAIN_LABEL_MAX_BYTES: usize = 63;
+/// Longest text that is read as a host name: one in another script takes more bytes than its form in ASCII.
+pub const DOMAIN_TEXT_MAX_BYTES: usize = 4 * DOMAIN_MAX_BYTES;
+/// Most domains of one allow-list: every query and connection walks it.
+pub const EGRESS_DOMAINS_MAX: usize = 256;
+/// Most networks of one allow-list: each is an element of a set in the kernel.
+pub const EGRESS_CIDRS_MAX: usize = 64;
+/// Characters of a refused domain or network that a message shows.
+pub const EGRESS_TEXT_SHOWN_CHARS: usize = 80;
+
 /// Events kept in the log.
 pub const EVENTS_MAX: u64 = 100_000;
 /// Events that wait for a slow reader before it is cut off.

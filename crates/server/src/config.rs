@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use lazaret_core::services::{Settings, Tier};
-use lazaret_core::{FilePath, Resources};
+use lazaret_core::{Cidr, DomainPattern, EgressBounds, FilePath, Resources};
 use serde::Deserialize;
 
 use crate::size::Size;
@@ -26,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) sandbox: SandboxDefaults,
     pub(crate) openai: OpenAi,
     pub(crate) runtime: Runtime,
+    pub(crate) network: Network,
     pub(crate) tiers: BTreeMap<String, TierConfig>,
 }
 
@@ -106,6 +107,16 @@ pub(crate) struct Runtime {
     pub(crate) first_id: Option<u32>,
 }
 
+/// What sandboxes may reach.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Network {
+    /// Names and `*.` patterns that tenants may ask for; any if unset.
+    pub(crate) allowed_domains: Option<Vec<String>>,
+    /// Private networks, in CIDR form, that sandboxes may reach all the same.
+    pub(crate) open_networks: Vec<String>,
+}
+
 /// One tier; what is left out is as in the built-in tier.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -148,7 +159,25 @@ impl Config {
             tiers,
             data_dir: FilePath::new("/mnt/data")?,
             default_network: defaults.default_network,
+            egress: self.network.bounds().context("network")?,
         })
+    }
+}
+
+impl Network {
+    /// What any sandbox may be given.
+    pub(crate) fn bounds(&self) -> anyhow::Result<EgressBounds> {
+        let pattern = |text: &String| {
+            text.parse::<DomainPattern>()
+                .map_err(|problem| anyhow!("allowed_domains: '{}' {problem}", text.escape_debug()))
+        };
+        let network = |text: &String| {
+            text.parse::<Cidr>()
+                .map_err(|problem| anyhow!("open_networks: '{}' {problem}", text.escape_debug()))
+        };
+        let domains = self.allowed_domains.as_ref().map(|texts| texts.iter().map(pattern).collect());
+        let opened = self.open_networks.iter().map(network).collect::<anyhow::Result<_>>()?;
+        Ok(EgressBounds { domains: domains.transpose()?, opened })
     }
 }
 
@@ -216,6 +245,8 @@ mod tests {
             ("[sandbox]\nmemory = \"1 potato\"", "memory"),
             ("[sandbox]\nmemory = \"1k\"", "memory_bytes"),
             ("[sandbox]\ncpus = -1.0", "cpus"),
+            ("[network]\nallowed_domains = [\"*\"]", "allowed_domains: '*' would allow every name"),
+            ("[network]\nopen_networks = [\"10.0.0.1/8\"]", "open_networks: '10.0.0.1/8' has bits after"),
             ("[openai]\nmax_minutes = 3", "unknown field `max_minutes`"),
         ] {
             let error = Config::parse(text).map(drop).unwrap_err();

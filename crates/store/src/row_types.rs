@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use lazaret_core::{EgressPolicy, EventKind, IdleAction, LeasePolicy, Reason, Resources, Scope, State};
+use lazaret_core::{
+    Allowlist, EgressPolicy, EventKind, IdleAction, InvalidPolicy, LeasePolicy, Reason, Resources, Scope,
+    State,
+};
 use serde::{Deserialize, Serialize};
 
 /// A word in a column that names nothing.
@@ -123,19 +126,24 @@ impl From<EgressPolicy> for NetworkRow {
     fn from(policy: EgressPolicy) -> Self {
         match policy {
             EgressPolicy::Disabled => Self::Disabled {},
-            EgressPolicy::Allowlist { domains, cidrs } => Self::Allowlist { domains, cidrs },
+            EgressPolicy::Allowlist(list) => Self::Allowlist {
+                domains: list.domains().iter().map(ToString::to_string).collect(),
+                cidrs: list.cidrs().iter().map(ToString::to_string).collect(),
+            },
             EgressPolicy::Internet => Self::Internet {},
         }
     }
 }
 
-impl From<NetworkRow> for EgressPolicy {
-    fn from(row: NetworkRow) -> Self {
-        match row {
+impl TryFrom<NetworkRow> for EgressPolicy {
+    type Error = InvalidPolicy;
+
+    fn try_from(row: NetworkRow) -> Result<Self, InvalidPolicy> {
+        Ok(match row {
             NetworkRow::Disabled {} => Self::Disabled,
-            NetworkRow::Allowlist { domains, cidrs } => Self::Allowlist { domains, cidrs },
+            NetworkRow::Allowlist { domains, cidrs } => Self::Allowlist(Allowlist::parse(&domains, &cidrs)?),
             NetworkRow::Internet {} => Self::Internet,
-        }
+        })
     }
 }
 

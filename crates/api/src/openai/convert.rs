@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lazaret_core::{
-    CatalogueEntry, EgressPolicy, IdleAction, LeasePolicy, Resources, Sandbox, SandboxSpec, Source, State,
-    Upload,
+    Allowlist, CatalogueEntry, EgressPolicy, IdleAction, InvalidPolicy, LeasePolicy, Resources, Sandbox,
+    SandboxSpec, Source, State, Upload, limits,
 };
 
 use super::problem;
@@ -102,7 +102,13 @@ fn egress_policy(asked: &NetworkPolicy) -> Result<EgressPolicy, Rejection> {
             match asked.allowed_domains.as_deref() {
                 None => Err(problem::missing(field)),
                 Some([]) => Err(problem::empty_array(field)),
-                Some(domains) => Ok(EgressPolicy::Allowlist { domains: domains.to_vec(), cidrs: Vec::new() }),
+                Some(domains) => match Allowlist::parse(domains, &[]) {
+                    Ok(list) => Ok(EgressPolicy::Allowlist(list)),
+                    Err(InvalidPolicy::TooManyDomains) => {
+                        Err(problem::array_too_long(field, limits::EGRESS_DOMAINS_MAX, domains.len()))
+                    }
+                    Err(problem) => Err(problem::wrong_value(field, &problem.to_string())),
+                },
             }
         }
         other => Err(problem::not_one_of("network_policy.type", other, &TYPES)),
@@ -142,7 +148,9 @@ fn memory_tier(bytes: u64) -> &'static str {
 fn shown_policy(policy: EgressPolicy) -> Option<ShownPolicy> {
     match policy {
         EgressPolicy::Disabled => Some(ShownPolicy::Disabled),
-        EgressPolicy::Allowlist { domains, .. } => Some(ShownPolicy::Allowlist { allowed_domains: domains }),
+        EgressPolicy::Allowlist(list) => Some(ShownPolicy::Allowlist {
+            allowed_domains: list.domains().iter().map(ToString::to_string).collect(),
+        }),
         EgressPolicy::Internet => None,
     }
 }

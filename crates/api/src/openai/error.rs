@@ -261,6 +261,7 @@ fn param(field: &'static str) -> &'static str {
         "path" => "file_path",
         "filename" => "file",
         "network" => "network_policy",
+        "network.domains" => "network_policy.allowed_domains",
         other => other,
     }
 }

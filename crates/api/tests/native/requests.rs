@@ -71,6 +71,14 @@ async fn a_bad_body_is_refused_naming_the_field() {
             r#"{"network":{"type":"allowlist"}}"#,
             "400 invalid network: network: an allowlist needs at least one domain or network",
         ),
+        (
+            r#"{"network":{"type":"allowlist","domains":["pypi.org","a b"]}}"#,
+            "400 invalid network.domains: network.domains: 'a b' has a character that a host name cannot have",
+        ),
+        (
+            r#"{"network":{"type":"allowlist","cidrs":["169.254.169.254"]}}"#,
+            "400 invalid network.cidrs: network.cidrs: '169.254.169.254/32' has private or special addresses, which this server's operator has not opened",
+        ),
         (r#"{"network":{}}"#, "400 missing_field network.type: network.type: is missing"),
         (r#"{"cwd":"tmp"}"#, "400 invalid cwd: cwd: is not absolute"),
         (r#"{"env":{"A=B":"1"}}"#, "400 invalid env: env: 'A=B' is not a variable name"),

@@ -89,6 +89,14 @@ async fn what_a_creation_can_have_wrong() {
         ("open policy", create(policy(json!({"type": "internet"}))).await),
         ("no domains", create(policy(json!({"type": "allowlist"}))).await),
         ("empty domains", create(policy(json!({"type": "allowlist", "allowed_domains": []}))).await),
+        (
+            "a domain that is none",
+            create(policy(json!({"type": "allowlist", "allowed_domains": ["pypi.org", "127.0.0.1"]}))).await,
+        ),
+        (
+            "257 domains",
+            create(policy(json!({"type": "allowlist", "allowed_domains": vec!["a.example"; 257]}))).await,
+        ),
         ("allowlist", create(policy(json!({"type": "allowlist", "allowed_domains": ["pypi.org"]}))).await),
         (
             "secrets",

@@ -51,6 +51,7 @@ impl Sandboxes {
         let tier = self.context.settings.tier(&caller.tier);
         tier.allow(&spec.resources)?;
         let wanted = spec.network.as_ref().unwrap_or(&self.context.settings.default_network);
+        self.context.settings.egress.check(wanted)?;
         if *wanted != EgressPolicy::Disabled && !self.context.ports.runtime.capabilities().egress {
             return Err(Error::Unsupported { what: "a network policy other than disabled".to_owned() });
         }

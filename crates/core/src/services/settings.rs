@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{EgressPolicy, Error, FilePath, Resources, Result, limits};
+use crate::{EgressBounds, EgressPolicy, Error, FilePath, Resources, Result, limits};
 
 /// A named set of limits for accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct Settings {
     pub data_dir: FilePath,
     /// Network policy of a sandbox whose maker names none.
     pub default_network: EgressPolicy,
+    /// What any sandbox may be given.
+    pub egress: EgressBounds,
 }
 
 impl Settings {
@@ -60,6 +62,7 @@ impl Default for Settings {
             tiers: BTreeMap::new(),
             data_dir: FilePath::new("/mnt/data").expect("a constant absolute path"),
             default_network: EgressPolicy::Disabled,
+            egress: EgressBounds::default(),
         }
     }
 }

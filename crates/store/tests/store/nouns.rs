@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use lazaret_core::ports::Store;
 use lazaret_core::{
-    Account, AccountId, CatalogueEntry, CatalogueEntryId, Digest, EgressPolicy, Event, EventKind, FilePath,
-    IdleAction, Key, KeyHash, KeyId, LeasePolicy, Reason, Resources, Sandbox, SandboxId, Scope, Source,
-    State, Timestamp, Upload, UploadId,
+    Account, AccountId, Allowlist, CatalogueEntry, CatalogueEntryId, Digest, EgressPolicy, Event, EventKind,
+    FilePath, IdleAction, Key, KeyHash, KeyId, LeasePolicy, Reason, Resources, Sandbox, SandboxId, Scope,
+    Source, State, Timestamp, Upload, UploadId,
 };
 
 /// Sixteen bytes that hold `number`, for an id.
@@ -106,10 +106,9 @@ pub(crate) fn full_sandbox(number: u64, account: AccountId) -> Sandbox {
         env: pairs(&[("PATH", "/bin:/usr/bin"), ("EMPTY", ""), ("UMLAUT", "\u{e4}\n\t\"'")]),
         cwd: Some("/mnt/data".to_owned()),
         user: Some("nobody:nogroup".to_owned()),
-        network: Some(EgressPolicy::Allowlist {
-            domains: vec!["*.example.org".to_owned()],
-            cidrs: vec!["192.0.2.0/24".to_owned(), "2001:db8::/32".to_owned()],
-        }),
+        network: Some(EgressPolicy::Allowlist(
+            Allowlist::parse(&["*.example.org"], &["192.0.2.0/24", "2001:db8::/32"]).unwrap(),
+        )),
         labels: pairs(&[("team", "a"), ("", "")]),
         lease: LeasePolicy {
             idle: Some((Duration::from_nanos(1_200_000_000_001), IdleAction::Pause)),

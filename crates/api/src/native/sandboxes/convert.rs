@@ -5,7 +5,7 @@ use std::time::Duration;
 use lazaret_core::ports::Usage;
 use lazaret_core::services::SandboxFilter;
 use lazaret_core::{
-    EgressPolicy, Error, FilePath, LeasePolicy, PageRequest, Result, SandboxId, SandboxSpec, State,
+    Allowlist, EgressPolicy, Error, FilePath, LeasePolicy, PageRequest, Result, SandboxId, SandboxSpec, State,
 };
 
 use super::wire;
@@ -55,10 +55,17 @@ impl From<lazaret_core::Resources> for wire::Resources {
 
 impl From<EgressPolicy> for wire::Network {
     fn from(policy: EgressPolicy) -> Self {
-        let (kind, domains, cidrs) = match policy {
-            EgressPolicy::Disabled => (wire::NetworkKind::Disabled, Vec::new(), Vec::new()),
-            EgressPolicy::Allowlist { domains, cidrs } => (wire::NetworkKind::Allowlist, domains, cidrs),
-            EgressPolicy::Internet => (wire::NetworkKind::Internet, Vec::new(), Vec::new()),
+        let (domains, cidrs) = match &policy {
+            EgressPolicy::Disabled | EgressPolicy::Internet => (Vec::new(), Vec::new()),
+            EgressPolicy::Allowlist(list) => (
+                list.domains().iter().map(ToString::to_string).collect(),
+                list.cidrs().iter().map(ToString::to_string).collect(),
+            ),
+        };
+        let kind = match policy {
+            EgressPolicy::Disabled => wire::NetworkKind::Disabled,
+            EgressPolicy::Allowlist(_) => wire::NetworkKind::Allowlist,
+            EgressPolicy::Internet => wire::NetworkKind::Internet,
         };
         Self { kind, domains, cidrs }
     }
@@ -71,10 +78,7 @@ impl TryFrom<wire::Network> for EgressPolicy {
         let wire::Network { kind, domains, cidrs } = network;
         let lists_nothing = domains.is_empty() && cidrs.is_empty();
         match kind {
-            wire::NetworkKind::Allowlist if lists_nothing => {
-                Err(Error::invalid("network", "an allowlist needs at least one domain or network"))
-            }
-            wire::NetworkKind::Allowlist => Ok(Self::Allowlist { domains, cidrs }),
+            wire::NetworkKind::Allowlist => Ok(Self::Allowlist(Allowlist::parse(&domains, &cidrs)?)),
             wire::NetworkKind::Disabled | wire::NetworkKind::Internet if !lists_nothing => {
                 Err(Error::invalid("network", "domains and cidrs are for the type allowlist"))
             }

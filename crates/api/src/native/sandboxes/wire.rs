@@ -74,7 +74,7 @@ pub(crate) struct Network {
     /// For `allowlist`: host names, or `*.` and a suffix for its subdomains.
     #[serde(default)]
     pub(crate) domains: Vec<String>,
-    /// For `allowlist`: networks in CIDR form.
+    /// For `allowlist`: networks in CIDR form; public ones, unless the operator opened others.
     #[serde(default)]
     pub(crate) cidrs: Vec<String>,
 }
