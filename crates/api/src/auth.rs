@@ -29,25 +29,30 @@ fn text(value: &HeaderValue) -> Option<&str> {
     std::str::from_utf8(value.as_bytes()).ok()
 }
 
-/// The caller of a request. A refusal is logged for the operator: who tried, never with what.
+/// The caller of a request, if its key has not sent too many. A refusal is logged for the operator: who tried, never
+/// with what; and not for ever, since a stranger could fill the log.
 pub(crate) async fn authenticate(
     app: &App,
     headers: &HeaderMap,
     peer: Option<SocketAddr>,
 ) -> Result<Caller, Failure> {
-    let Some(key) = key(headers) else {
-        tracing::info!(peer = ?peer, "refused: no API key");
-        return Err(Rejection::MissingKey.into());
-    };
-    match app.core.accounts.authenticate(key).await {
-        Ok(caller) => Ok(caller),
-        Err(error) => {
-            if matches!(error, Error::Unauthenticated) {
-                tracing::info!(peer = ?peer, "refused: the API key is not valid");
+    let too_many = |retry_after| Rejection::TooMany { retry_after };
+    let (refused, why) = match key(headers) {
+        None => (Failure::from(Rejection::MissingKey), "there is no API key"),
+        Some(key) => match app.core.accounts.authenticate(key).await {
+            Ok(caller) => {
+                app.rates.request(caller.key).map_err(too_many)?;
+                return Ok(caller);
             }
-            Err(error.into())
-        }
+            Err(error @ Error::Unauthenticated) => (error.into(), "the API key is not valid"),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    if let Some(peer) = peer {
+        app.rates.refusal(peer.ip()).map_err(too_many)?;
     }
+    tracing::info!(peer = ?peer, "refused: {why}");
+    Err(refused)
 }
 
 /// The caller, whom the dialect's layer has authenticated. On a route that is open to all there is none.

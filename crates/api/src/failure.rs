@@ -8,6 +8,7 @@
 //! which logs it if it is ours to mend and lets the dialect render it. So no extractor needs to know its dialect.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use lazaret_core::Error;
@@ -139,6 +140,12 @@ pub(crate) enum Rejection {
     /// No header carries a key.
     #[error("the API key is missing")]
     MissingKey,
+    /// The key has sent too many requests, or the address too many refused keys.
+    #[error("too many requests")]
+    TooMany {
+        /// When the next one will be taken.
+        retry_after: Duration,
+    },
     /// A part is not what it claims to be, such as a JSON body that is not JSON.
     #[error("the {part} cannot be read: {reason}")]
     Malformed {

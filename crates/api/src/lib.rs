@@ -32,6 +32,7 @@ mod failure;
 mod ids;
 mod native;
 mod openai;
+mod rate;
 mod routing;
 mod serve;
 mod settings;
@@ -40,6 +41,7 @@ use axum::Router;
 use lazaret_core::services::Services;
 
 pub use native::open_api;
+pub use rate::RateSettings;
 pub use routing::{Access, Answer, Route};
 pub use settings::{ApiSettings, MetricsHook, OpenAiSettings, ReadyHook};
 

@@ -10,6 +10,8 @@ use lazaret_core::Clock;
 use lazaret_core::services::Services;
 use tokio_util::sync::CancellationToken;
 
+use crate::rate::{RateSettings, Rates};
+
 /// Writes the current metrics in Prometheus' text format.
 pub type MetricsHook = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -35,6 +37,8 @@ pub struct ApiSettings {
     pub metrics: Option<MetricsHook>,
     /// What `/readyz` asks besides the store.
     pub ready: Option<ReadyHook>,
+    /// How many requests a key may send, and how many refusals an address may collect.
+    pub rates: RateSettings,
     /// Cancelled when the server goes down: streams without an end of their own end then, so that their clients come
     /// back to the next server instead of holding this one up.
     pub stopping: CancellationToken,
@@ -79,6 +83,7 @@ impl ApiSettings {
             image_max_bytes: 64 * 1024 * 1024 * 1024,
             metrics: None,
             ready: None,
+            rates: RateSettings::default(),
             stopping: CancellationToken::new(),
             openai: OpenAiSettings::default(),
         }
@@ -101,11 +106,14 @@ pub(crate) struct Shared {
     pub(crate) core: Services,
     /// The settings.
     pub(crate) settings: ApiSettings,
+    /// What clients have done lately.
+    pub(crate) rates: Rates,
 }
 
 impl App {
     pub(crate) fn new(core: Services, settings: ApiSettings) -> Self {
-        Self(Arc::new(Shared { core, settings }))
+        let rates = Rates::new(&settings.rates, Arc::clone(&settings.clock));
+        Self(Arc::new(Shared { core, settings, rates }))
     }
 }
 

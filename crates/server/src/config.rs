@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use lazaret_api::RateSettings;
 use lazaret_core::services::{Settings, Tier};
 use lazaret_core::{Cidr, DomainPattern, EgressBounds, FilePath, Resources};
 use serde::Deserialize;
@@ -61,11 +63,36 @@ pub(crate) struct Http {
     pub(crate) header_timeout_s: u64,
     /// Seconds that a shutdown waits for requests that are under way.
     pub(crate) shutdown_grace_s: u64,
+    /// Requests a second of one key; 0 is without a bound.
+    pub(crate) requests_per_second: u32,
+    /// Requests of one key at once.
+    pub(crate) request_burst: NonZeroU32,
+    /// Refused keys a minute of one address; 0 is without a bound.
+    pub(crate) refusals_per_minute: u32,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { max_connections: 4096, header_timeout_s: 10, shutdown_grace_s: 10 }
+        let rates = RateSettings::default();
+        Self {
+            max_connections: 4096,
+            header_timeout_s: 10,
+            shutdown_grace_s: 10,
+            requests_per_second: rates.requests_per_second.map_or(0, NonZeroU32::get),
+            request_burst: rates.request_burst,
+            refusals_per_minute: rates.refusals_per_minute.map_or(0, NonZeroU32::get),
+        }
+    }
+}
+
+impl Http {
+    /// The rates that the API enforces.
+    pub(crate) fn rates(&self) -> RateSettings {
+        RateSettings {
+            requests_per_second: NonZeroU32::new(self.requests_per_second),
+            request_burst: self.request_burst,
+            refusals_per_minute: NonZeroU32::new(self.refusals_per_minute),
+        }
     }
 }
 

@@ -179,6 +179,7 @@ fn api_settings(
 ) -> ApiSettings {
     let mut settings = ApiSettings::new(clock);
     settings.stopping = stopping;
+    settings.rates = config.http.rates();
     settings.metrics = Some(Arc::new(move || metrics.render()));
     settings.openai.expires_minutes_max = config.openai.max_expiry_minutes;
     settings.openai.plain_names = config.openai.plain_names;

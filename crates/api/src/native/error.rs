@@ -1,6 +1,7 @@
 //! Failures in the native dialect's words: one status, one code, one sentence, the field at fault, and a hint.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::http::header::{CONTENT_RANGE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
@@ -56,7 +57,8 @@ impl Dialect for Native {
         let (status, problem) = answer(failure);
         let body = ErrorBody { error: problem, request_id: context.id.to_string() };
         let mut response = (status, axum::Json(body)).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        let too_many = matches!(failure, Failure::Rejected(Rejection::TooMany { .. }));
+        if too_many || status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, retry_after_s(failure).into());
         }
         if let Failure::Rejected(Rejection::UnsatisfiableRange { bytes }) = failure {
@@ -125,6 +127,7 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         Rejection::UnknownPath => (StatusCode::NOT_FOUND, "unknown_path"),
         Rejection::WrongMethod => (StatusCode::METHOD_NOT_ALLOWED, "wrong_method"),
         Rejection::MissingKey => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        Rejection::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"),
         Rejection::Malformed { .. } => (StatusCode::BAD_REQUEST, "malformed"),
         Rejection::Field { problem, .. } => match problem {
             FieldProblem::Missing => (StatusCode::BAD_REQUEST, "missing_field"),
@@ -205,9 +208,15 @@ fn hint(failure: &Failure) -> Option<&'static str> {
 
 fn retry_after_s(failure: &Failure) -> u64 {
     match failure {
-        Failure::Core(Error::Unavailable { retry_after: Some(span), .. }) => span.as_secs().max(1),
+        Failure::Core(Error::Unavailable { retry_after: Some(span), .. })
+        | Failure::Rejected(Rejection::TooMany { retry_after: span }) => whole_seconds(*span),
         _ => RETRY_AFTER_DEFAULT_S,
     }
+}
+
+/// Rounded up: whoever waits so long has waited long enough.
+fn whole_seconds(span: Duration) -> u64 {
+    (span.as_secs() + u64::from(span.subsec_nanos() > 0)).max(1)
 }
 
 const fn file_problem(problem: FileProblem) -> &'static str {
@@ -245,8 +254,6 @@ const fn exec_problem(problem: ExecProblem) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use lazaret_core::{State, Verb};
 
     use super::*;
@@ -276,6 +283,7 @@ mod tests {
             Rejection::UnknownPath,
             Rejection::WrongMethod,
             Rejection::MissingKey,
+            Rejection::TooMany { retry_after: Duration::from_millis(2_100) },
             Rejection::Malformed { part: Part::Query, reason: "it is torn".to_owned() },
             field(FieldProblem::Missing),
             field(FieldProblem::Unknown),
@@ -311,5 +319,7 @@ mod tests {
         assert_eq!(retry_after_s(&unavailable(Some(Duration::from_secs(7)))), 7);
         assert_eq!(retry_after_s(&unavailable(Some(Duration::ZERO))), 1);
         assert_eq!(retry_after_s(&unavailable(None)), 1);
+        let retry_after = Duration::from_millis(2_100);
+        assert_eq!(retry_after_s(&Rejection::TooMany { retry_after }.into()), 3);
     }
 }

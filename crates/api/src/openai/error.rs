@@ -71,7 +71,7 @@ impl Dialect for OpenAi {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::TOO_MANY_REQUESTS {
+        if status == StatusCode::TOO_MANY_REQUESTS && matches!(failure, Failure::Core(_)) {
             // It is a quota, which waiting does not lift: the SDKs would send it twice more, to the same end.
             let name = HeaderName::from_static("x-should-retry");
             response.headers_mut().insert(name, HeaderValue::from_static("false"));
@@ -84,6 +84,9 @@ fn retry_after(failure: &Failure, status: StatusCode) -> Option<u64> {
     let known = match failure {
         Failure::Core(Error::Unavailable { retry_after, .. }) => {
             retry_after.map(|span| span.as_secs().max(1))
+        }
+        Failure::Rejected(Rejection::TooMany { retry_after }) => {
+            return Some(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0));
         }
         _ => None,
     };
@@ -222,6 +225,12 @@ fn rejected(rejection: &Rejection, context: &RequestContext) -> Verdict {
             let message = "You didn't provide an API key. Send it in an Authorization header: \
                            Authorization: Bearer YOUR_KEY.";
             invalid(StatusCode::UNAUTHORIZED, None, None, message.to_owned())
+        }
+        Rejection::TooMany { .. } => {
+            let message =
+                "Rate limit reached: too many requests with this key or from this address.".to_owned();
+            let code = Some("rate_limit_exceeded");
+            (StatusCode::TOO_MANY_REQUESTS, ErrorBody { message, kind: "requests", param: None, code })
         }
         Rejection::Malformed { part: Part::Body, reason } => {
             let why = capitalised(reason);

@@ -16,6 +16,7 @@ mod files_write;
 mod images;
 mod observed;
 mod operations;
+mod rates;
 mod requests;
 mod run_code;
 mod sandboxes_create;
