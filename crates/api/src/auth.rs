@@ -1,13 +1,12 @@
 //! Who is asking: the key in the request's headers, looked up by the core.
 
-use std::net::SocketAddr;
-
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use lazaret_core::{Caller, Error};
 
+use crate::context::RequestContext;
 use crate::failure::{Failure, Rejection};
 use crate::settings::App;
 
@@ -34,13 +33,15 @@ fn text(value: &HeaderValue) -> Option<&str> {
 pub(crate) async fn authenticate(
     app: &App,
     headers: &HeaderMap,
-    peer: Option<SocketAddr>,
+    context: &RequestContext,
 ) -> Result<Caller, Failure> {
     let too_many = |retry_after| Rejection::TooMany { retry_after };
     let (refused, why) = match key(headers) {
         None => (Failure::from(Rejection::MissingKey), "there is no API key"),
         Some(key) => match app.core.accounts.authenticate(key).await {
             Ok(caller) => {
+                // Set once: a request is authenticated once.
+                let _ = context.account.set(caller.account);
                 app.rates.request(caller.key).map_err(too_many)?;
                 return Ok(caller);
             }
@@ -48,6 +49,7 @@ pub(crate) async fn authenticate(
             Err(error) => return Err(error.into()),
         },
     };
+    let peer = context.peer;
     if let Some(peer) = peer {
         app.rates.refusal(peer.ip()).map_err(too_many)?;
     }

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Uri};
+use lazaret_core::AccountId;
 use uuid::Uuid;
 
 use crate::failure::Failure;
@@ -48,6 +49,8 @@ pub(crate) struct Circumstances {
     pub(crate) template: Arc<str>,
     /// The client's address, where the server knows it.
     pub(crate) peer: Option<SocketAddr>,
+    /// The account of the request's key, once that is known.
+    pub(crate) account: OnceLock<AccountId>,
     /// JSON bodies must say that they are JSON.
     pub(crate) strict_media_type: bool,
 }

@@ -7,14 +7,14 @@
 use std::any::Any;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use lazaret_core::Error;
+use lazaret_core::{Error, Refusal};
 use tracing::Instrument;
 
 use crate::access::Access as AccessRecord;
@@ -58,6 +58,7 @@ pub(crate) async fn serve<D: Dialect>(
         uri: head.uri.clone(),
         template: Arc::clone(&guarded.template),
         peer: head.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0),
+        account: OnceLock::new(),
         strict_media_type: D::STRICT_MEDIA_TYPE,
     }));
     let note = D::note(&head);
@@ -71,10 +72,11 @@ pub(crate) async fn serve<D: Dialect>(
         let clock = &guarded.app.settings.clock;
         let began = clock.monotonic();
         let record = AccessRecord::begin(D::NAME, &context, Arc::clone(clock));
-        let mut response = answer(&guarded, request, next).await;
+        let mut response = answer(&guarded, &context, request, next).await;
         if let Some(Pending(failure)) = response.extensions_mut().remove() {
             response = D::failure(&failure, &context, &note);
             log(&failure, &response);
+            audit(&guarded.app, &failure, &context).await;
         }
         let name = HeaderName::from_static(REQUEST_ID_HEADER);
         response.headers_mut().insert(name, context.id.header());
@@ -86,11 +88,10 @@ pub(crate) async fn serve<D: Dialect>(
     .await
 }
 
-async fn answer(guarded: &Guarded, mut request: Request, next: Next) -> Response {
+async fn answer(guarded: &Guarded, context: &RequestContext, mut request: Request, next: Next) -> Response {
     let (access, answer) = guarded.policy(request.method());
     if access == Access::Key {
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
-        match authenticate(&guarded.app, request.headers(), peer).await {
+        match authenticate(&guarded.app, request.headers(), context).await {
             Ok(caller) => {
                 tracing::Span::current().record("account.id", tracing::field::display(caller.account));
                 request.extensions_mut().insert(caller);
@@ -122,6 +123,19 @@ fn log(failure: &Failure, response: &Response) {
         }
         _ => tracing::error!(error, "a request failed"),
     }
+}
+
+/// Tells the operator of a refusal that says something about who asked. That an object is another account's is told by
+/// the core, which alone knows.
+async fn audit(app: &App, failure: &Failure, context: &RequestContext) {
+    let refusal = match failure {
+        Failure::Core(Error::Unauthenticated) | Failure::Rejected(Rejection::MissingKey) => Refusal::Key,
+        Failure::Core(Error::Forbidden { .. }) => Refusal::Scope,
+        Failure::Rejected(Rejection::TooMany { .. }) => Refusal::Rate,
+        _ => return,
+    };
+    let peer = context.peer.map(|peer| peer.ip());
+    app.core.audit.refused(refusal, context.account.get().copied(), peer).await;
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

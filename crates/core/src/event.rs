@@ -1,5 +1,7 @@
 //! What happened, for people and programs that watch.
 
+use std::net::IpAddr;
+
 use crate::{AccountId, Reason, SandboxId, State, Timestamp};
 
 /// One fact in the server's event log.
@@ -27,9 +29,47 @@ pub enum EventKind {
         /// Why, if there is more to say than the verb.
         reason: Option<Reason>,
     },
-    /// A request was refused in a way that an operator should be able to find later.
+    /// Requests were refused in a way that an operator should be able to find later. It belongs to
+    /// [`AUDIT_ACCOUNT`].
     AccessDenied {
-        /// What was tried; never a secret.
-        what: String,
+        /// Why.
+        refusal: Refusal,
+        /// Whose key it was; `None` if no key was known.
+        account: Option<AccountId>,
+        /// Where the requests came from; `None` where that is not known.
+        peer: Option<IpAddr>,
+        /// How many, since the last event of the same refusal, account and peer.
+        count: u64,
     },
+}
+
+/// The account of events that are the operator's: no account has this id, since ids hold a time or are random.
+pub const AUDIT_ACCOUNT: AccountId = AccountId::from_bytes([0; 16]);
+
+/// Why a request was refused, where that says something about who sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// There was no key, or none that is known.
+    Key,
+    /// The key may not do this.
+    Scope,
+    /// The object is another account's.
+    OtherAccount,
+    /// There were too many requests.
+    Rate,
+}
+
+impl Refusal {
+    /// Every refusal.
+    pub const ALL: [Self; 4] = [Self::Key, Self::Scope, Self::OtherAccount, Self::Rate];
+
+    /// Its word in stored and shown events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Scope => "scope",
+            Self::OtherAccount => "other_account",
+            Self::Rate => "rate",
+        }
+    }
 }

@@ -39,7 +39,7 @@ pub use catalogue::{CatalogueEntry, Source};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use digest::Digest;
 pub use error::{BoxError, Error, ExecProblem, FileProblem, Kind, Limit, Result};
-pub use event::{Event, EventKind};
+pub use event::{AUDIT_ACCOUNT, Event, EventKind, Refusal};
 pub use exec::{
     BackgroundExec, ExecEvent, ExecExit, ExecInput, ExecOutput, ExecResult, ExecSession, ExecSpec, Language,
     Stdin, Tty,

@@ -113,6 +113,11 @@ pub const EGRESS_TEXT_SHOWN_CHARS: usize = 80;
 
 /// Events kept in the log.
 pub const EVENTS_MAX: u64 = 100_000;
+/// Sources of refused requests that the audit tells apart at one time.
+pub const AUDIT_SOURCES_MAX: usize = 256;
+/// How often further refusals of one source become an event. With the bound above, refusals alone need six hours to
+/// push everything else out of the log.
+pub const AUDIT_INTERVAL: Duration = Duration::from_secs(60);
 /// Events that wait for a slow reader before it is cut off.
 pub const EVENTS_BUFFER: usize = 1024;
 /// Free bytes below which no sandbox is made, so that a full disk is refused at the door.

@@ -4,11 +4,12 @@
 //! disk. Unknown fields are corruption: only a migration changes these shapes, and a newer schema is refused at open.
 //! Variants without fields are written `Name {}` because serde would overlook unknown fields of a tagged `Name`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lazaret_core::{
-    Allowlist, EgressPolicy, EventKind, IdleAction, InvalidPolicy, LeasePolicy, Reason, Resources, Scope,
-    State,
+    Allowlist, EgressPolicy, EventKind, IdleAction, InvalidPolicy, LeasePolicy, Reason, Refusal, Resources,
+    Scope, State,
 };
 use serde::{Deserialize, Serialize};
 
@@ -218,7 +219,7 @@ impl TryFrom<ScopesRow> for Scopes {
 #[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum EventKindRow {
     StateChanged { state: String, reason: Option<ReasonRow> },
-    AccessDenied { tried: String },
+    AccessDenied { refusal: String, account: Option<String>, peer: Option<IpAddr>, count: u64 },
 }
 
 impl From<EventKind> for EventKindRow {
@@ -227,7 +228,12 @@ impl From<EventKind> for EventKindRow {
             EventKind::StateChanged { state, reason } => {
                 Self::StateChanged { state: state.name().to_owned(), reason: reason.map(ReasonRow::from) }
             }
-            EventKind::AccessDenied { what } => Self::AccessDenied { tried: what },
+            EventKind::AccessDenied { refusal, account, peer, count } => Self::AccessDenied {
+                refusal: refusal.name().to_owned(),
+                account: account.map(|id| id.to_string()),
+                peer,
+                count,
+            },
         }
     }
 }
@@ -241,7 +247,11 @@ impl TryFrom<EventKindRow> for EventKind {
                 let state: State = state.parse().map_err(|_| UnknownWord(state))?;
                 Self::StateChanged { state, reason: reason.map(Reason::from) }
             }
-            EventKindRow::AccessDenied { tried } => Self::AccessDenied { what: tried },
+            EventKindRow::AccessDenied { refusal, account, peer, count } => {
+                let known = Refusal::ALL.into_iter().find(|known| known.name() == refusal);
+                let account = account.map(|id| id.parse().map_err(|_| UnknownWord(id))).transpose()?;
+                Self::AccessDenied { refusal: known.ok_or(UnknownWord(refusal))?, account, peer, count }
+            }
         })
     }
 }

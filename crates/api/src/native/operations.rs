@@ -35,7 +35,7 @@ pub(crate) async fn metrics(
 ) -> Result<Response, Failure> {
     let local = context.peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
     if !local {
-        authenticate(&app, &headers, context.peer).await?.need(Scope::Admin)?;
+        authenticate(&app, &headers, &context).await?.need(Scope::Admin)?;
     }
     let write = app.settings.metrics.as_ref().ok_or(Rejection::UnknownPath)?;
     Ok(([(CONTENT_TYPE, PROMETHEUS)], write()).into_response())

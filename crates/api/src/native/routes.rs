@@ -47,6 +47,7 @@ pub(crate) fn routes() -> Routes<Native> {
         .on(POST, "/lazaret/v1/images/pull", images::pull)
         .on(DELETE, "/lazaret/v1/images/{*name}", images::delete)
         .stream(GET, "/lazaret/v1/events", events::list)
+        .on(GET, "/lazaret/v1/audit", events::audit)
         .on(POST, "/lazaret/v1/accounts", accounts::create)
         .on(GET, "/lazaret/v1/accounts", accounts::list)
         .on(DELETE, "/lazaret/v1/accounts/{id}", accounts::delete)

@@ -93,6 +93,7 @@ pub fn open_api() -> String {
         files::read, files::write, files::remove, files::change,
         images::list, images::import, images::pull, images::delete,
         events::list,
+        events::audit,
         accounts::create, accounts::list, accounts::delete, accounts::create_key, accounts::list_keys,
         accounts::delete_key,
         show, contract

@@ -4,6 +4,7 @@
 mod support;
 
 mod accounts;
+mod audit;
 mod contract;
 mod events;
 mod exec_background;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::audit::AuditLog;
 use super::events::EventLog;
 use super::settings::Settings;
 use super::table::Table;
@@ -36,6 +37,7 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) table: Table,
     pub(super) events: EventLog,
+    pub(super) audit: AuditLog,
     /// Wakes the reconcilers before their timer does.
     pub(super) wake: tokio::sync::Notify,
     /// Uploads on their way in hold it for reading; the collector of unused blobs needs it for writing, so that it

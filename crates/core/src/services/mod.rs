@@ -9,6 +9,7 @@
 //! ```
 
 mod accounts;
+mod audit;
 mod catalogue;
 mod context;
 mod driver;
@@ -25,6 +26,7 @@ mod table;
 mod uploads;
 
 pub use accounts::{Accounts, NewKey};
+pub use audit::Audit;
 pub use catalogue::{Catalogue, StagedFile};
 pub use context::Ports;
 pub use events::Events;

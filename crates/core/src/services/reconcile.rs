@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use tokio_util::sync::CancellationToken;
 
+use super::audit;
 use super::context::Context;
 use super::sandboxes::expire_if_due;
 use crate::limits;
@@ -36,6 +37,7 @@ pub(super) async fn run(context: Arc<Context>, stop: CancellationToken) {
 pub(super) async fn pass(context: &Arc<Context>) {
     apply_leases(context).await;
     write_activity(context).await;
+    audit::pass(context).await;
     let uploads = async {
         expire_uploads(context).await?;
         collect_blobs(context).await

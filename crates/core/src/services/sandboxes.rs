@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audit;
 use super::context::Context;
 use super::driver;
 use super::lease::{self, Activity, InUse};
@@ -10,8 +11,8 @@ use super::table::{Entry, Place};
 use crate::ports::Usage;
 use crate::{
     Caller, Decision, EgressPolicy, Error, EventKind, FileScope, Image, Kind, Order, Page, PageRequest,
-    Reason, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Upload, Verb, WriteOptions,
-    limits,
+    Reason, Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Upload, Verb,
+    WriteOptions, limits,
 };
 
 /// Which sandboxes a listing shows.
@@ -340,8 +341,11 @@ impl Creation<'_> {
 
 /// The caller's sandbox, after its time limits have had their say: a late reconciler is never visible.
 pub(super) async fn find_current(context: &Context, caller: &Caller, id: SandboxId) -> Result<Arc<Entry>> {
-    let entry = context.table.find(id).filter(|entry| entry.account == caller.account);
-    let entry = entry.ok_or_else(|| Error::not_found(Kind::Sandbox, id))?;
+    let entry = context.table.find(id).ok_or_else(|| Error::not_found(Kind::Sandbox, id))?;
+    if entry.account != caller.account {
+        audit::note(context, Refusal::OtherAccount, Some(caller.account), None).await;
+        return Err(Error::not_found(Kind::Sandbox, id));
+    }
     expire_if_due(context, &entry).await?;
     if entry.record().state == State::Deleted {
         return Err(Error::not_found(Kind::Sandbox, id));

@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::audit::AuditLog;
 use super::context::{Context, Ports};
 use super::lease::Activity;
 use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
-    Accounts, Catalogue, Events, Execs, Files, Images, Sandboxes, Uploads, driver, events, reconcile,
+    Accounts, Audit, Catalogue, Events, Execs, Files, Images, Sandboxes, Uploads, driver, events, reconcile,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -37,6 +38,8 @@ pub struct Services {
     pub images: Images,
     /// Events.
     pub events: Events,
+    /// Refused requests, for the operator.
+    pub audit: Audit,
     context: Arc<Context>,
     background: Arc<Background>,
 }
@@ -57,6 +60,7 @@ impl Services {
             settings,
             table: Table::default(),
             events: events::EventLog::default(),
+            audit: AuditLog::default(),
             wake: tokio::sync::Notify::new(),
             blobs_in_use: Arc::default(),
             unused_blobs: AtomicBool::new(true),
@@ -74,6 +78,7 @@ impl Services {
             uploads: Uploads { context: shared() },
             images: Images { context: shared() },
             events: Events { context: shared() },
+            audit: Audit { context: shared() },
             background: Arc::new(Background { stop, reconcilers: Mutex::new(Some(reconcilers)) }),
             context,
         })

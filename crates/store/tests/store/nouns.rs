@@ -6,8 +6,8 @@ use std::time::Duration;
 use lazaret_core::ports::Store;
 use lazaret_core::{
     Account, AccountId, Allowlist, CatalogueEntry, CatalogueEntryId, Digest, EgressPolicy, Event, EventKind,
-    FilePath, IdleAction, Key, KeyHash, KeyId, LeasePolicy, Reason, Resources, Sandbox, SandboxId, Scope,
-    Source, State, Timestamp, Upload, UploadId,
+    FilePath, IdleAction, Key, KeyHash, KeyId, LeasePolicy, Reason, Refusal, Resources, Sandbox, SandboxId,
+    Scope, Source, State, Timestamp, Upload, UploadId,
 };
 
 /// Sixteen bytes that hold `number`, for an id.
@@ -155,5 +155,10 @@ pub(crate) fn event(account: AccountId, kind: EventKind) -> Event {
 }
 
 pub(crate) fn denied(number: u64) -> EventKind {
-    EventKind::AccessDenied { what: format!("attempt {number}") }
+    EventKind::AccessDenied {
+        refusal: Refusal::Scope,
+        account: Some(account_id(3)),
+        peer: Some(std::net::IpAddr::from([192, 0, 2, 1])),
+        count: number,
+    }
 }

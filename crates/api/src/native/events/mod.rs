@@ -50,19 +50,39 @@ pub(crate) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let Asked { caller, query, .. } = asked;
-    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
-    if !(1..=LIMIT_MAX).contains(&limit) {
-        return Err(Rejection::query("limit", format!("must be from 1 to {LIMIT_MAX}, not {limit}")).into());
-    }
+    let limit = query.limit()?;
     if wants_events(&headers) {
         let after = last_event_id(&headers)?.or(query.after);
         return follow(app, caller, after);
     }
-    let limit = usize::try_from(limit).expect("the largest limit fits");
     let found = app.core.events.list(&caller, query.after.unwrap_or(0), limit);
     let found = tokio::time::timeout(app.settings.request_timeout, found).await;
     let events = found.map_err(|_| Rejection::TimedOut)??;
     Ok(Json(wire::EventList { events: events.into_iter().map(wire::Event::from).collect() }).into_response())
+}
+
+/// Refused requests of all accounts and of strangers, for holders of the admin scope. The first of its kind is told at
+/// once, further ones are counted and told once a minute.
+#[utoipa::path(get, path = "/lazaret/v1/audit", operation_id = "list_refusals", tag = "events",
+    params(wire::EventQuery),
+    responses((status = 200, body = wire::EventList), (status = "default", body = ErrorBody)))]
+pub(crate) async fn audit(
+    State(app): State<App>,
+    asked: Asked<wire::EventQuery>,
+) -> Result<Json<wire::EventList>, Failure> {
+    let Asked { caller, query, .. } = asked;
+    let events = app.core.audit.list(&caller, query.after.unwrap_or(0), query.limit()?).await?;
+    Ok(Json(wire::EventList { events: events.into_iter().map(wire::Event::from).collect() }))
+}
+
+impl wire::EventQuery {
+    fn limit(&self) -> Result<usize, Rejection> {
+        let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(Rejection::query("limit", format!("must be from 1 to {LIMIT_MAX}, not {limit}")));
+        }
+        Ok(usize::try_from(limit).expect("the largest limit fits"))
+    }
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Rejection> {
@@ -149,7 +169,14 @@ impl From<Event> for wire::Event {
                     state: state.name(),
                     reason: reason.as_ref().map(Into::into),
                 },
-                lazaret_core::EventKind::AccessDenied { what } => wire::EventKind::AccessDenied { what },
+                lazaret_core::EventKind::AccessDenied { refusal, account, peer, count } => {
+                    wire::EventKind::AccessDenied {
+                        refusal: refusal.name(),
+                        account_id: account.map(|id| ids::uuid(id.as_bytes())),
+                        peer: peer.map(|peer| peer.to_string()),
+                        count,
+                    }
+                }
             },
         }
     }

@@ -37,10 +37,16 @@ pub(crate) enum EventKind {
         /// Why, if there is more to say.
         reason: Option<Reason>,
     },
-    /// A request was refused.
+    /// Requests were refused; only in the audit.
     AccessDenied {
-        /// What was tried.
-        what: String,
+        /// `key` (none, or not known), `scope`, `other_account` or `rate`.
+        refusal: &'static str,
+        /// UUID of the account whose key it was, if the key is known.
+        account_id: Option<String>,
+        /// Address that the requests came from, where it is known.
+        peer: Option<String>,
+        /// How many, since the last event of the same refusal, account and address.
+        count: u64,
     },
 }
 
