@@ -5,6 +5,7 @@
 //!   Client   HTTP with the server's key, kept alive; answers are status, headers and bytes
 //!   Native   the calls of the native API, each insisting on its success
 //!   Traces   what a data directory's sandboxes have left on the host: processes, mounts, cgroups, loop devices
+//!   escape   attempts to get out of a sandbox, and the places where they are made
 //!   wait     the only way to wait: for a condition, with a deadline
 //! ```
 //!
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod escape;
 mod native;
 mod server;
 mod traces;
