@@ -1,7 +1,7 @@
 //! The arrows between our crates: which may depend on which, and what `core` must never see.
 //!
 //! ```text
-//!   cli ──HTTP──▶ server ──▶ api ──▶ core ◀── store · images · runtime ──▶ protocol ◀── guest
+//!   cli ──HTTP──▶ server ──▶ api ──▶ core ◀── store · images · egress · runtime ──▶ protocol ◀── guest
 //! ```
 //!
 //! Tests may reach further, so dev-dependencies are not judged. A new arrow is a change of the architecture: it is made here, in ARCHITECTURE.md and in the commit message.
@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lazaret-images", &["lazaret-core"]),
     ("lazaret-runtime", &["lazaret-core", "lazaret-protocol"]),
     ("lazaret-transpile", &["lazaret-core"]),
+    ("lazaret-egress", &["lazaret-core"]),
     ("lazaret-api", &["lazaret-core"]),
     ("lazaret-cli", &["lazaret-core"]),
     (
