@@ -194,6 +194,8 @@ words!(
         HostDisk => "disk space of the host",
         /// Free id ranges of the host.
         IdRanges => "id ranges of the host",
+        /// Addresses for networked sandboxes.
+        Addresses => "addresses for sandboxes",
         /// Bytes or entries of an imported image.
         ImageSize => "size of the image",
     }

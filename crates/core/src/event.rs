@@ -41,6 +41,15 @@ pub enum EventKind {
         /// How many, since the last event of the same refusal, account and peer.
         count: u64,
     },
+    /// The sandbox tried to reach what its network policy refuses.
+    EgressDenied {
+        /// A name, or an address and a port.
+        destination: String,
+        /// Why not.
+        reason: String,
+        /// How often since the last such event of the same destination and reason.
+        count: u64,
+    },
 }
 
 /// The account of events that are the operator's: no account has this id, since ids hold a time or are random.

@@ -3,7 +3,7 @@
 //! ```text
 //!   dialects ──▶ services ──▶ nouns and rules (pure)
 //!                   │
-//!                   └──▶ ports: Store · Blobs · Images · Runtime · Guest   ◀── adapters
+//!                   └──▶ ports: Store · Blobs · Images · Runtime · Guest · Gateway   ◀── adapters
 //! ```
 //!
 //! What is deliberately absent: HTTP, SQL, syscalls and `Serialize`. A dialect converts its wire types into these

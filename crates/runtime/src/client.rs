@@ -22,9 +22,10 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Error;
+use crate::network::GatewaySockets;
 use crate::record::Run;
 use crate::spawner::channel::Channel;
-use crate::spawner::wire::{Answer, Numbered, Request, Settings, Verb};
+use crate::spawner::wire::{Answer, NetworkState, Numbered, Request, Settings, Verb};
 use crate::spawner::{self, Program};
 use crate::stopwatch::Stopwatch;
 
@@ -45,6 +46,9 @@ struct Question {
 /// The sandboxes that a new spawner has to be told about, by id.
 type Known = Arc<Mutex<HashMap<String, Run>>>;
 
+/// What the first spawner said about the network, and the sockets that came along.
+type Gateway = Arc<Mutex<(NetworkState, Option<GatewaySockets>)>>;
+
 /// The spawner, as the server sees it.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -53,6 +57,7 @@ pub(crate) struct Client {
     /// Tells the thread that there is a question, or that there will be no more.
     wake: Arc<OwnedFd>,
     known: Known,
+    gateway: Gateway,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -67,10 +72,12 @@ impl Client {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let wake = Arc::new(wake.map_err(|errno| unfit("an eventfd", errno.into()))?);
         let known = Known::default();
+        let gateway = Gateway::default();
         let mut connection = Connection {
             program,
             settings,
             known: known.clone(),
+            gateway: gateway.clone(),
             wake: wake.clone(),
             live: None,
             waiting: HashMap::new(),
@@ -82,7 +89,7 @@ impl Client {
             .name("spawner-client".to_owned())
             .spawn(move || connection.run(queue))
             .map_err(|error| unfit("a thread", error))?;
-        Ok(Self { questions: Some(questions), wake, known, thread: Some(thread) })
+        Ok(Self { questions: Some(questions), wake, known, gateway, thread: Some(thread) })
     }
 
     /// Asks the spawner.
@@ -99,6 +106,16 @@ impl Client {
             (Answer::Failed(failure), _) => Err(Error::Setup { failure: failure.error, undo: failure.undo }),
             other => Ok(other),
         }
+    }
+
+    /// The gateway's sockets, once.
+    pub(crate) fn take_gateway_sockets(&self) -> Option<GatewaySockets> {
+        self.gateway.lock().unwrap_or_else(PoisonError::into_inner).1.take()
+    }
+
+    /// Whether sandboxes may have a network.
+    pub(crate) fn network(&self) -> NetworkState {
+        self.gateway.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
     /// Remembers a living sandbox for a spawner that has to be started later.
@@ -146,6 +163,7 @@ struct Connection {
     program: Program,
     settings: Settings,
     known: Known,
+    gateway: Gateway,
     wake: Arc<OwnedFd>,
     live: Option<(Channel, Child)>,
     /// By number.
@@ -172,7 +190,24 @@ impl Connection {
                 self.wait();
             }
         }
+        self.say_farewell();
         self.disconnect(&not_connected());
+    }
+
+    /// Lets the spawner put away what only a living server needs, and waits for it.
+    fn say_farewell(&mut self) {
+        let number = self.number();
+        if let Some((channel, _)) = self.live.as_mut()
+            && channel.send(&Numbered { number, body: Request::from(Verb::Farewell) }, &[]).is_ok()
+        {
+            match reply::<Numbered<Answer>>(channel) {
+                Ok((Numbered { body: Answer::Failed(failure), .. }, _)) => {
+                    tracing::warn!(error = %failure.error, "the gateway could not be removed");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "the spawner did not answer a farewell"),
+            }
+        }
     }
 
     fn send(&mut self, question: Question) {
@@ -258,8 +293,9 @@ impl Connection {
     /// Gives a new spawner its settings and what it has to know.
     fn introduce(&mut self, channel: &mut Channel) -> Result<(), Error> {
         channel.send(&self.settings, &[]).map_err(gone)?;
-        match reply::<Answer>(channel)? {
-            Answer::Ready => {}
+        let (answer, descriptors) = reply::<Answer>(channel)?;
+        match answer {
+            Answer::Ready { network } => self.note_network(network, descriptors)?,
             Answer::Failed(failure) => {
                 let hint = failure.error.remedy().map_or_else(String::new, |hint| format!("; {hint}"));
                 let errno = failure.error.errno;
@@ -282,6 +318,23 @@ impl Connection {
         Ok(())
     }
 
+    /// Keeps what the spawner said about the network. The sockets are those of the first one; the next ones are told
+    /// that they are held.
+    fn note_network(&mut self, network: NetworkState, descriptors: Vec<OwnedFd>) -> Result<(), Error> {
+        let mut gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(order) = &mut self.settings.network
+            && network == NetworkState::Up
+            && !order.sockets_held
+        {
+            let sockets = GatewaySockets::from_descriptors(descriptors);
+            let missing = || Error::SpawnerGone("it sent no sockets of the gateway".to_owned());
+            gateway.1 = Some(sockets.ok_or_else(missing)?);
+            order.sockets_held = true;
+        }
+        gateway.0 = network;
+        Ok(())
+    }
+
     /// Closes the channel, at which the spawner ends.
     fn disconnect(&mut self, why: &Error) {
         if let Some((channel, mut process)) = self.live.take() {
@@ -296,9 +349,9 @@ impl Connection {
     }
 }
 
-fn reply<T: serde::de::DeserializeOwned>(channel: &mut Channel) -> Result<T, Error> {
+fn reply<T: serde::de::DeserializeOwned>(channel: &mut Channel) -> Result<(T, Vec<OwnedFd>), Error> {
     match channel.receive(Some(PATIENCE)) {
-        Ok(Some((answer, _))) => Ok(answer),
+        Ok(Some(answer)) => Ok(answer),
         Ok(None) => Err(Error::SpawnerGone("it closed its channel".to_owned())),
         Err(Errno::TIMEDOUT) => Err(Error::SpawnerSilent(PATIENCE)),
         Err(errno) => Err(gone(errno)),

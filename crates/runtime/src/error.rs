@@ -29,6 +29,8 @@ pub enum Step {
     Clone,
     /// The user namespace's id ranges.
     IdRange,
+    /// The gateway, and the sandbox's cable to it.
+    Network,
     /// The image's trees and the disk, shown with the sandbox's ids.
     Layers,
     /// The record that lets a later server find the sandbox.
@@ -68,6 +70,7 @@ impl fmt::Display for Step {
             Self::Cgroup => "make the cgroup",
             Self::Clone => "make the namespaces",
             Self::IdRange => "map the ids",
+            Self::Network => "set up the network",
             Self::Layers => "prepare the image's trees",
             Self::Record => "write the record",
             Self::Credentials => "leave the host's credentials",
@@ -193,6 +196,10 @@ pub enum Error {
     #[error("all id ranges are in use")]
     NoIdRange,
 
+    /// Every address of the range is in use by a running sandbox.
+    #[error("all addresses of the network's range are in use")]
+    NoAddress,
+
     /// A program of the host that the runtime needs failed or is missing.
     #[error("{program} failed: {output}")]
     Program {
@@ -264,6 +271,7 @@ impl From<Error> for lazaret_core::Error {
         match error {
             Error::HostDiskFull { .. } => Self::LimitReached(Limit::HostDisk),
             Error::NoIdRange => Self::LimitReached(Limit::IdRanges),
+            Error::NoAddress => Self::LimitReached(Limit::Addresses),
             Error::NotFound(id) => Self::not_found(Kind::Sandbox, id),
             Error::NotRunning(_) => {
                 Self::Refused { kind: Kind::Sandbox, state: State::Stopped, verb: Verb::Use }

@@ -81,6 +81,7 @@ mod tests {
             pid: pid.as_raw_nonzero().get(),
             start_ticks: start_ticks(pid).unwrap().unwrap(),
             id_range: IdRanges::new(IdSpace::default()).take().unwrap(),
+            network: None,
         };
         assert!(find(&run, &boot_id).unwrap().is_some());
         assert!(find(&run, "another boot").unwrap().is_none());
@@ -99,6 +100,7 @@ mod tests {
             pid: pid.as_raw_nonzero().get(),
             start_ticks: start_ticks(pid).unwrap().expect("a zombie still has its numbers"),
             id_range: IdRanges::new(IdSpace::default()).take().unwrap(),
+            network: None,
         };
         assert!(find(&run, &boot_id).unwrap().is_none());
         child.wait().unwrap();

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   {"version":1,"started_before":true,
-//!    "run":{"boot_id":"...","pid":4711,"start_ticks":123456,"id_range":1879048192}}
+//!    "run":{"boot_id":"...","pid":4711,"start_ticks":123456,"id_range":1879048192,
+//!           "network":{"slot":3,"reach":"Public"}}}
 //! ```
 //!
 //! `run` is there from just before the guest is let go until the server has seen its death. A record is replaced by
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::id_range::IdRange;
 use crate::layout::RECORD;
+use crate::network::{Reach, Slot};
 
 /// The format that this build writes. It reads this one and every earlier one.
 const VERSION: u32 = 1;
@@ -47,6 +49,18 @@ pub(crate) struct Run {
     pub(crate) start_ticks: u64,
     /// The ids it runs with.
     pub(crate) id_range: IdRange,
+    /// Its cable; `None` for one without, and in records of before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) network: Option<NetworkRun>,
+}
+
+/// The network of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NetworkRun {
+    /// From which name and addresses follow.
+    pub(crate) slot: Slot,
+    /// What its packets may reach.
+    pub(crate) reach: Reach,
 }
 
 impl Record {

@@ -9,9 +9,11 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lazaret_api::RateSettings;
 use lazaret_core::services::{Settings, Tier};
 use lazaret_core::{Cidr, DomainPattern, EgressBounds, FilePath, Resources};
+use lazaret_runtime::NetworkConfig;
 use serde::Deserialize;
 
 use crate::size::Size;
@@ -134,14 +136,34 @@ pub(crate) struct Runtime {
     pub(crate) first_id: Option<u32>,
 }
 
-/// What sandboxes may reach.
-#[derive(Debug, Default, Deserialize)]
+/// What sandboxes may reach, and from which addresses.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Network {
+    /// Sandboxes may have a network, if their policy says so.
+    pub(crate) enabled: bool,
+    /// Addresses of sandboxes and their gateway.
+    pub(crate) range: Option<Ipv4Net>,
+    pub(crate) range_v6: Option<Ipv6Net>,
     /// Names and `*.` patterns that tenants may ask for; any if unset.
     pub(crate) allowed_domains: Option<Vec<String>>,
     /// Private networks, in CIDR form, that sandboxes may reach all the same.
     pub(crate) open_networks: Vec<String>,
+    /// Name servers to ask; those of the host's `/etc/resolv.conf` if empty.
+    pub(crate) dns_servers: Vec<SocketAddr>,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            range: None,
+            range_v6: None,
+            allowed_domains: None,
+            open_networks: Vec::new(),
+            dns_servers: Vec::new(),
+        }
+    }
 }
 
 /// One tier; what is left out is as in the built-in tier.
@@ -167,6 +189,7 @@ impl Config {
     fn parse(text: &str) -> anyhow::Result<Self> {
         let config: Self = toml::from_str(text)?;
         config.core_settings().map(drop)?;
+        config.network.packet_level().map(drop)?;
         Ok(config)
     }
 
@@ -192,6 +215,18 @@ impl Config {
 }
 
 impl Network {
+    /// What the runtime is told; `None` for no network.
+    pub(crate) fn packet_level(&self) -> anyhow::Result<Option<NetworkConfig>> {
+        let base = NetworkConfig::default();
+        let config = NetworkConfig {
+            range_v4: self.range.unwrap_or(base.range_v4),
+            range_v6: self.range_v6.unwrap_or(base.range_v6),
+            opened: self.bounds().context("network")?.opened.into_iter().map(IpNet::from).collect(),
+        };
+        config.check().map_err(|why| anyhow!("network.{why}"))?;
+        Ok(self.enabled.then_some(config))
+    }
+
     /// What any sandbox may be given.
     pub(crate) fn bounds(&self) -> anyhow::Result<EgressBounds> {
         let pattern = |text: &String| {
@@ -274,6 +309,7 @@ mod tests {
             ("[sandbox]\ncpus = -1.0", "cpus"),
             ("[network]\nallowed_domains = [\"*\"]", "allowed_domains: '*' would allow every name"),
             ("[network]\nopen_networks = [\"10.0.0.1/8\"]", "open_networks: '10.0.0.1/8' has bits after"),
+            ("[network]\nrange = \"10.0.0.0/30\"", "network.range: 10.0.0.0/30 is too small"),
             ("[openai]\nmax_minutes = 3", "unknown field `max_minutes`"),
         ] {
             let error = Config::parse(text).map(drop).unwrap_err();

@@ -16,11 +16,13 @@ use anyhow::Context;
 use clap::Args;
 use lazaret_api::ApiSettings;
 use lazaret_cli::Globals;
+use lazaret_core::ports::Gateway;
 use lazaret_core::services::{Ports, Services};
 use lazaret_core::{Clock, RandomIds, Secret};
+use lazaret_egress::{EgressConfig, EgressGateway, Listeners};
 use lazaret_images::ImageStore;
 use lazaret_images::unpack::limits::UnpackLimits;
-use lazaret_runtime::{GuestClient, NamespacesRuntime, RuntimeConfig};
+use lazaret_runtime::{FamilySockets, GatewaySockets, GuestClient, NamespacesRuntime, RuntimeConfig};
 use lazaret_store::{BlobFiles, Sqlite};
 use lazaret_transpile::Oxc;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -70,7 +72,7 @@ pub(crate) fn run(args: &ServeArgs, globals: &Globals) -> anyhow::Result<()> {
         (None, Some(configured)) => configured.clone(),
         _ => globals.data_dir()?,
     };
-    let runtime_config = runtime_config(&config);
+    let runtime_config = runtime_config(&config)?;
     doctor::refuse_unfit_host(&data_dir, runtime_config.id_space)?;
     let data = DataDir::open(&data_dir)?;
     let cgroup_name = match &config.runtime.cgroup_parent {
@@ -87,12 +89,13 @@ pub(crate) fn run(args: &ServeArgs, globals: &Globals) -> anyhow::Result<()> {
 }
 
 /// What the file says that needs no data directory.
-fn runtime_config(config: &Config) -> RuntimeConfig {
+fn runtime_config(config: &Config) -> anyhow::Result<RuntimeConfig> {
     let mut runtime = RuntimeConfig::new(PathBuf::new());
+    runtime.network = config.network.packet_level()?;
     if let Some(first) = config.runtime.first_id {
         runtime.id_space.first = first;
     }
-    runtime
+    Ok(runtime)
 }
 
 /// Everything that is there before the async runtime is.
@@ -113,7 +116,8 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let metrics = PrometheusBuilder::new().install_recorder().context("starting metrics")?;
         let settings = self.config.core_settings()?;
-        let ports = open_ports(self.data.path(), self.data.database(), self.runtime, &clock).await?;
+        let gateway = open_gateway(&self.runtime, &self.config, &clock)?;
+        let ports = open_ports(self.data.path(), self.data.database(), self.runtime, gateway, &clock).await?;
         let services = Services::start(ports, settings).await.context("adopting what is on this host")?;
 
         let own_key = self.api_key.is_some();
@@ -140,11 +144,43 @@ impl Server {
     }
 }
 
+/// What judges traffic by name, at the sockets that the runtime has in its gateway's namespace; `None` if there is none.
+fn open_gateway(
+    runtime: &NamespacesRuntime,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Option<Arc<dyn Gateway>>> {
+    let Some(GatewaySockets { v4, v6 }) = runtime.gateway_sockets() else {
+        if config.network.enabled {
+            let why = runtime.network_refusal().unwrap_or_default();
+            tracing::warn!(
+                why,
+                "no sandbox can have a network on this host; `lazaret doctor` says what it lacks"
+            );
+        }
+        return Ok(None);
+    };
+    let mut listeners = Listeners::default();
+    for FamilySockets { dns_udp, dns_tcp, proxy_tcp } in [Some(v4), v6].into_iter().flatten() {
+        listeners.dns_udp.push(dns_udp);
+        listeners.dns_tcp.push(dns_tcp);
+        listeners.proxy_tcp.push(proxy_tcp);
+    }
+    let settings = EgressConfig {
+        bounds: config.network.bounds().context("network")?,
+        upstream_dns: config.network.dns_servers.clone(),
+    };
+    let gateway =
+        EgressGateway::start(settings, listeners, Arc::clone(clock)).context("starting the gateway")?;
+    Ok(Some(Arc::new(gateway)))
+}
+
 /// Every adapter, over this data directory.
 async fn open_ports(
     data_dir: &Path,
     database: PathBuf,
     runtime: NamespacesRuntime,
+    gateway: Option<Arc<dyn Gateway>>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Ports> {
     let (blobs, images) = (data_dir.join("blobs"), data_dir.join("images"));
@@ -165,6 +201,7 @@ async fn open_ports(
         images: Arc::new(images),
         guest: Arc::new(GuestClient::new(Arc::clone(&runtime) as Arc<dyn lazaret_core::ports::Runtime>)),
         runtime,
+        gateway,
         transpiler: Arc::new(Oxc),
         clock: Arc::clone(clock),
         ids: Arc::new(RandomIds),

@@ -220,6 +220,7 @@ impl TryFrom<ScopesRow> for Scopes {
 pub(crate) enum EventKindRow {
     StateChanged { state: String, reason: Option<ReasonRow> },
     AccessDenied { refusal: String, account: Option<String>, peer: Option<IpAddr>, count: u64 },
+    EgressDenied { destination: String, reason: String, count: u64 },
 }
 
 impl From<EventKind> for EventKindRow {
@@ -234,6 +235,9 @@ impl From<EventKind> for EventKindRow {
                 peer,
                 count,
             },
+            EventKind::EgressDenied { destination, reason, count } => {
+                Self::EgressDenied { destination, reason, count }
+            }
         }
     }
 }
@@ -251,6 +255,9 @@ impl TryFrom<EventKindRow> for EventKind {
                 let known = Refusal::ALL.into_iter().find(|known| known.name() == refusal);
                 let account = account.map(|id| id.parse().map_err(|_| UnknownWord(id))).transpose()?;
                 Self::AccessDenied { refusal: known.ok_or(UnknownWord(refusal))?, account, peer, count }
+            }
+            EventKindRow::EgressDenied { destination, reason, count } => {
+                Self::EgressDenied { destination, reason, count }
             }
         })
     }

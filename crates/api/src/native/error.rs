@@ -114,7 +114,8 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
             | Limit::GuestConnections
             | Limit::Keys
             | Limit::HostDisk
-            | Limit::IdRanges => (StatusCode::TOO_MANY_REQUESTS, "limit_reached"),
+            | Limit::IdRanges
+            | Limit::Addresses => (StatusCode::TOO_MANY_REQUESTS, "limit_reached"),
         },
         Error::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
         Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),

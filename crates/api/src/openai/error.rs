@@ -172,7 +172,7 @@ fn limited(limit: Limit, error: &Error) -> Verdict {
             let body = ErrorBody { message: sentence(error), kind: "requests", param: None, code };
             (StatusCode::TOO_MANY_REQUESTS, body)
         }
-        Limit::GuestConnections | Limit::HostDisk | Limit::IdRanges => {
+        Limit::GuestConnections | Limit::HostDisk | Limit::IdRanges | Limit::Addresses => {
             let body = ErrorBody { message: sentence(error), kind: SERVER, param: None, code: None };
             (StatusCode::SERVICE_UNAVAILABLE, body)
         }

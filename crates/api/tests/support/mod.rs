@@ -70,6 +70,7 @@ impl Server {
             images: images.clone(),
             runtime: runtime.clone(),
             guest: guest.clone(),
+            gateway: None,
             transpiler: Arc::new(NoTranspiler),
             clock: clock.clone(),
             ids: Arc::new(CountingIds::default()),

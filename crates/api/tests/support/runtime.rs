@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lazaret_core::ports::{Adopted, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, Usage};
-use lazaret_core::{Error, Result, SandboxId};
+use lazaret_core::ports::{
+    Adopted, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
+};
+use lazaret_core::{EgressPolicy, Error, Result, SandboxId};
 use tokio::sync::watch;
 
 use super::guest::MemoryGuest;
@@ -71,7 +73,7 @@ impl Runtime for MemoryRuntime {
             return Err(error);
         }
         self.set_alive(spec.id, true)?;
-        Ok(Instance { pid: 1 })
+        Ok(Instance { pid: 1, addresses: None })
     }
 
     async fn stop(&self, id: SandboxId, _grace: Duration) -> Result<()> {
@@ -84,6 +86,10 @@ impl Runtime for MemoryRuntime {
 
     async fn resume(&self, _id: SandboxId) -> Result<()> {
         Ok(())
+    }
+
+    async fn set_network(&self, _id: SandboxId, _policy: &EgressPolicy) -> Result<Option<SandboxAddresses>> {
+        Ok(None)
     }
 
     async fn delete(&self, id: SandboxId) -> Result<()> {

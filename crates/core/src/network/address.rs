@@ -115,6 +115,12 @@ impl Cidr {
     }
 }
 
+impl From<Cidr> for IpNet {
+    fn from(cidr: Cidr) -> Self {
+        cidr.0
+    }
+}
+
 impl FromStr for Cidr {
     type Err = InvalidCidr;
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::ports::Rootfs;
+use crate::ports::{Rootfs, SandboxAddresses};
 use crate::{EgressPolicy, Resources, Result, SandboxId};
 
 /// Bytes to and from a guest.
@@ -27,7 +27,7 @@ pub struct RuntimeCapabilities {
     pub egress: bool,
 }
 
-/// Everything that a runtime needs to make a sandbox. It stays the same for the sandbox's life.
+/// Everything that a runtime needs to make a sandbox. But for the network it stays the same for the sandbox's life.
 #[derive(Debug, Clone)]
 pub struct RuntimeSpec {
     /// Names the sandbox in the runtime; every other call refers to it.
@@ -47,6 +47,8 @@ pub struct RuntimeSpec {
 pub struct Instance {
     /// Process id of the guest on the host, or 0 where there is none to speak of.
     pub pid: u32,
+    /// What it sends from; `None` for one that may reach nothing.
+    pub addresses: Option<SandboxAddresses>,
 }
 
 /// A sandbox that the runtime found on the host when it came up.
@@ -58,6 +60,8 @@ pub struct Adopted {
     pub alive: bool,
     /// It is frozen.
     pub paused: bool,
+    /// What it sends from; `None` for one that is dead or may reach nothing.
+    pub addresses: Option<SandboxAddresses>,
 }
 
 /// What a sandbox uses now.
@@ -104,6 +108,13 @@ pub trait Runtime: Send + Sync {
 
     /// Thaws every process.
     async fn resume(&self, id: SandboxId) -> Result<()>;
+
+    /// Changes what a running sandbox may reach; packets that the new policy refuses are refused when this returns,
+    /// those of open connections too. The addresses that it sends from now on; `None` if it may reach nothing.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`] for a policy that cannot be enforced here.
+    async fn set_network(&self, id: SandboxId, policy: &EgressPolicy) -> Result<Option<SandboxAddresses>>;
 
     /// Ends what runs and removes every trace. Succeeds if there is none.
     async fn delete(&self, id: SandboxId) -> Result<()>;

@@ -7,7 +7,7 @@ use super::audit::AuditLog;
 use super::events::EventLog;
 use super::settings::Settings;
 use super::table::Table;
-use crate::ports::{Blobs, Guest, Images, Runtime, Store, Transpiler};
+use crate::ports::{Blobs, Gateway, Guest, Images, Runtime, Store, Transpiler};
 use crate::{Clock, Ids, Timestamp};
 
 /// The adapters, as the server wires them.
@@ -23,6 +23,8 @@ pub struct Ports {
     pub runtime: Arc<dyn Runtime>,
     /// What runs inside them.
     pub guest: Arc<dyn Guest>,
+    /// What judges the traffic of networked sandboxes; `None` where no sandbox may have a network.
+    pub gateway: Option<Arc<dyn Gateway>>,
     /// TypeScript to JavaScript.
     pub transpiler: Arc<dyn Transpiler>,
     /// Time.

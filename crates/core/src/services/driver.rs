@@ -16,21 +16,35 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::context::Context;
+use super::network;
 use super::table::Entry;
 use crate::ports::RuntimeSpec;
-use crate::{Decision, Error, EventKind, Kind, Reason, Result, Sandbox, SandboxId, State, Verb, limits};
+use crate::{
+    Decision, EgressPolicy, Error, EventKind, Kind, Reason, Result, Sandbox, SandboxId, State, Verb, limits,
+};
 
 /// Verbs that may wait at one sandbox; more callers wait for a place.
 const MAILBOX_SIZE: usize = 16;
 
-/// A verb for the driver.
+/// Something for the driver to do.
 #[derive(Debug)]
 pub(super) struct Command {
-    pub(super) verb: Verb,
-    pub(super) reason: Reason,
-    /// How long a stop waits before it uses force.
-    pub(super) grace: Duration,
+    pub(super) task: Task,
     pub(super) reply: oneshot::Sender<Result<Sandbox>>,
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// A verb of the life cycle.
+    Apply {
+        verb: Verb,
+        reason: Reason,
+        /// How long a stop waits before it uses force.
+        grace: Duration,
+    },
+    /// A new network policy.
+    SetNetwork(EgressPolicy),
 }
 
 pub(super) fn mailbox() -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
@@ -39,9 +53,14 @@ pub(super) fn mailbox() -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
 
 /// Sends a verb to the driver of `entry` and waits until it is done.
 pub(super) async fn request(entry: &Entry, verb: Verb, reason: Reason, grace: Duration) -> Result<Sandbox> {
+    send(entry, Task::Apply { verb, reason, grace }).await
+}
+
+/// Sends something to do to the driver of `entry` and waits until it is done.
+pub(super) async fn send(entry: &Entry, task: Task) -> Result<Sandbox> {
     let gone = || Error::not_found(Kind::Sandbox, entry.id);
     let (reply, answer) = oneshot::channel();
-    entry.mailbox.send(Command { verb, reason, grace, reply }).await.map_err(|_| gone())?;
+    entry.mailbox.send(Command { task, reply }).await.map_err(|_| gone())?;
     answer.await.map_err(|_| gone())?
 }
 
@@ -63,9 +82,12 @@ impl Driver {
         loop {
             tokio::select! {
                 command = mailbox.recv() => {
-                    let Some(Command { verb, reason, grace, reply }) = command else { return };
+                    let Some(Command { task, reply }) = command else { return };
                     let before = self.entry.record().state;
-                    let result = self.apply(verb, reason, grace).await;
+                    let result = match task {
+                        Task::Apply { verb, reason, grace } => self.apply(verb, reason, grace).await,
+                        Task::SetNetwork(policy) => self.set_network(policy).await,
+                    };
                     let after = self.entry.record().state;
                     if before.is_live() != after.is_live() {
                         death = self.watch();
@@ -132,8 +154,8 @@ impl Driver {
 
     async fn start(&self, record: &Sandbox) -> Result<()> {
         let spec = runtime_spec(&self.context, record).await?;
-        match self.context.ports.runtime.start(&spec).await {
-            Ok(_) => {
+        match network::start(&self.context, record, &spec).await {
+            Ok(()) => {
                 self.entry.activity.touch(&*self.context.ports.clock);
                 self.enter(State::Running, None).await
             }
@@ -147,6 +169,7 @@ impl Driver {
     async fn stop(&self, reason: Reason, grace: Duration) -> Result<()> {
         if self.entry.record().state.is_live() {
             self.enter(State::Stopping, Some(reason.clone())).await?;
+            network::dismiss(&self.context, self.entry.id).await;
             // A frozen process cannot answer SIGTERM.
             self.context.ports.runtime.stop(self.entry.id, grace).await?;
         }
@@ -177,7 +200,26 @@ impl Driver {
         if record.state == State::Expired {
             return Ok(());
         }
+        network::dismiss(&self.context, self.entry.id).await;
         self.context.ports.runtime.delete(self.entry.id).await
+    }
+
+    async fn set_network(&self, policy: EgressPolicy) -> Result<Sandbox> {
+        let record = self.entry.record();
+        match record.state {
+            State::Expired | State::Deleted => {
+                let state = record.state;
+                return Err(Error::Refused { kind: Kind::Sandbox, state, verb: Verb::Use });
+            }
+            state if state.is_live() => network::change(&self.context, &record, &policy).await?,
+            // The next start reads it from the record.
+            _ => {}
+        }
+        let mut changed = self.entry.snapshot();
+        changed.network = Some(policy);
+        self.entry.replace(changed.clone());
+        self.context.ports.store.update_sandbox(&changed).await?;
+        Ok(self.entry.snapshot())
     }
 
     async fn guest_died(&self) {
@@ -185,6 +227,7 @@ impl Driver {
         if !record.state.is_live() {
             return;
         }
+        network::dismiss(&self.context, self.entry.id).await;
         // What is left of it on the host: nothing that runs, but mounts and cgroups want to go.
         if let Err(error) = self.context.ports.runtime.stop(self.entry.id, Duration::ZERO).await {
             tracing::error!(sandbox.id = %self.entry.id, error = &error as &dyn std::error::Error,
@@ -218,7 +261,7 @@ pub(super) async fn runtime_spec(context: &Context, record: &Sandbox) -> Result<
         rootfs,
         resources: record.resources,
         hostname: hostname(&record.name, record.id),
-        network: record.network.clone().unwrap_or_else(|| context.settings.default_network.clone()),
+        network: network::policy_of(context, record),
     })
 }
 

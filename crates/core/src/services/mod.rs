@@ -18,6 +18,7 @@ mod execs;
 mod files;
 mod images;
 mod lease;
+mod network;
 mod reconcile;
 mod sandboxes;
 mod settings;

@@ -52,10 +52,7 @@ impl Sandboxes {
         let tier = self.context.settings.tier(&caller.tier);
         tier.allow(&spec.resources)?;
         let wanted = spec.network.as_ref().unwrap_or(&self.context.settings.default_network);
-        self.context.settings.egress.check(wanted)?;
-        if *wanted != EgressPolicy::Disabled && !self.context.ports.runtime.capabilities().egress {
-            return Err(Error::Unsupported { what: "a network policy other than disabled".to_owned() });
-        }
+        super::network::check(&self.context, wanted)?;
         let image_name = spec.image.as_deref().unwrap_or(&self.context.settings.default_image);
         let image = self.context.ports.images.find(image_name).await?;
         let image = image.ok_or_else(|| Error::not_found(Kind::Image, image_name))?;
@@ -262,6 +259,19 @@ impl Sandboxes {
         driver::request(&entry, verb, Reason::Requested, grace).await
     }
 
+    /// Changes what a sandbox may reach, from now on: connections that the new policy refuses are ended. One that does
+    /// not run has the policy from its next start on. Does not count as use.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Refused`] for one that has expired; [`Error::Unsupported`] for a policy that
+    /// cannot be enforced here; [`Error::Invalid`] for one that makes no sense.
+    pub async fn set_network(&self, caller: &Caller, id: SandboxId, policy: EgressPolicy) -> Result<Sandbox> {
+        caller.need(Scope::SandboxesWrite)?;
+        super::network::check(&self.context, &policy)?;
+        let entry = find_current(&self.context, caller, id).await?;
+        driver::send(&entry, driver::Task::SetNetwork(policy)).await
+    }
+
     /// What a sandbox uses now. Does not count as use.
     ///
     /// # Errors
@@ -309,6 +319,7 @@ impl Creation<'_> {
     }
 
     async fn undo(&self) -> Result<()> {
+        super::network::dismiss(self.context, self.record.id).await;
         self.context.ports.runtime.delete(self.record.id).await?;
         self.context.ports.store.delete_sandbox(self.record.id).await.map(drop)
     }
@@ -317,7 +328,7 @@ impl Creation<'_> {
         let runtime = &self.context.ports.runtime;
         let spec = driver::runtime_spec(self.context, &self.record).await?;
         runtime.create(&spec).await?;
-        runtime.start(&spec).await?;
+        super::network::start(self.context, &self.record, &spec).await?;
         let scope = super::files::default_scope(&self.record, &self.image.config);
         if let Some(cwd) = &self.record.cwd {
             let cwd = crate::FilePath::new(cwd.as_bytes())?;

@@ -14,7 +14,8 @@ use super::lease::Activity;
 use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
-    Accounts, Audit, Catalogue, Events, Execs, Files, Images, Sandboxes, Uploads, driver, events, reconcile,
+    Accounts, Audit, Catalogue, Events, Execs, Files, Images, Sandboxes, Uploads, driver, events, network,
+    reconcile,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -46,7 +47,7 @@ pub struct Services {
 
 struct Background {
     stop: CancellationToken,
-    reconcilers: Mutex<Option<JoinHandle<()>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Services {
@@ -67,7 +68,10 @@ impl Services {
         });
         adopt(&context).await?;
         let stop = CancellationToken::new();
-        let reconcilers = tokio::spawn(reconcile::run(Arc::clone(&context), stop.clone()));
+        let tasks = vec![
+            tokio::spawn(reconcile::run(Arc::clone(&context), stop.clone())),
+            tokio::spawn(network::report_denials(Arc::clone(&context), stop.clone())),
+        ];
         let shared = || Arc::clone(&context);
         Ok(Self {
             accounts: Accounts { context: shared(), known: Arc::default() },
@@ -79,7 +83,7 @@ impl Services {
             images: Images { context: shared() },
             events: Events { context: shared() },
             audit: Audit { context: shared() },
-            background: Arc::new(Background { stop, reconcilers: Mutex::new(Some(reconcilers)) }),
+            background: Arc::new(Background { stop, tasks: Mutex::new(tasks) }),
             context,
         })
     }
@@ -89,15 +93,17 @@ impl Services {
         reconcile::pass(&self.context).await;
     }
 
-    /// Ends the reconcilers and writes what was not yet written. Sandboxes go on.
+    /// Ends the background tasks and writes what was not yet written. Sandboxes go on.
     pub async fn shutdown(&self) {
         self.background.stop.cancel();
-        let task = self.background.reconcilers.lock().expect("no panic under this lock").take();
-        if let Some(Err(error)) = match task {
-            Some(task) => Some(task.await),
-            None => None,
-        } {
-            tracing::error!(error = &error as &dyn std::error::Error, "the reconcilers did not end well");
+        let tasks = std::mem::take(&mut *self.background.tasks.lock().expect("no panic under this lock"));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a background task did not end well"
+                );
+            }
         }
     }
 
@@ -123,6 +129,8 @@ async fn adopt(context: &Arc<Context>) -> Result<()> {
     for record in context.ports.store.list_sandboxes().await? {
         let adopted = found.remove(&record.id);
         let record = settle(context, record, adopted).await?;
+        let was_networked = adopted.is_some_and(|adopted| adopted.addresses.is_some());
+        let record = settle_network(context, record, was_networked).await?;
         let image = context.ports.images.find(&record.image_digest.to_string()).await?;
         let image_config = image.map_or_else(ImageConfig::default, |image| image.config);
         let activity = Activity::since(record.last_active_at, &*context.ports.clock);
@@ -136,6 +144,21 @@ async fn adopt(context: &Arc<Context>) -> Result<()> {
         runtime.delete(orphan).await?;
     }
     Ok(())
+}
+
+/// A sandbox whose policy cannot be enforced any more must not go on.
+async fn settle_network(context: &Context, record: Sandbox, was_networked: bool) -> Result<Sandbox> {
+    if !record.state.is_live() {
+        return Ok(record);
+    }
+    let Err(error) = network::adopt(context, &record, was_networked).await else { return Ok(record) };
+    tracing::error!(sandbox.id = %record.id, error = &error as &dyn std::error::Error,
+        "the network policy of an adopted sandbox cannot be enforced; it is stopped");
+    context.ports.runtime.stop(record.id, Duration::ZERO).await?;
+    let reason = Reason::StartFailed(format!("its network policy cannot be enforced: {error}"));
+    let stopped = Sandbox { state: State::Error, reason: Some(reason), state_since: context.now(), ..record };
+    context.ports.store.update_sandbox(&stopped).await?;
+    Ok(stopped)
 }
 
 /// The record as the host says it is.

@@ -104,7 +104,7 @@ fn become_guest(order: &StartOrder, inheritance: &mut Inheritance<'_>) -> Result
     proc::mount_masked(&root)?;
     sysfs::mount_allowed(&root)?;
     if order.write_etc {
-        etc::write(&root, &order.hostname)?;
+        etc::write(&root, &order.hostname, order.resolver)?;
     }
     change_root(&root)?;
     drop(root);

@@ -42,7 +42,7 @@ impl NamespacesRuntime {
         let directory = self.data.sandbox(id);
         let entry = self.entries.get_or_insert(id);
         let _verb = entry.verbs.lock().await;
-        let dead = Adopted { id, alive: false, paused: false };
+        let dead = Adopted { id, alive: false, paused: false, addresses: None };
         let record = match Record::read(&directory) {
             Ok(Some(record)) => record,
             Ok(None) => {
@@ -59,14 +59,17 @@ impl NamespacesRuntime {
         let Some(run) = record.run.clone() else { return Ok(Some(dead)) };
         if let Some(living) = entry.living() {
             let alive = !living.is_dead().await?;
-            return Ok(Some(Adopted { alive, ..dead }));
+            let addresses = self.addresses_of(living.network().as_ref()).filter(|_| alive);
+            return Ok(Some(Adopted { alive, addresses, ..dead }));
         }
         match self.client.ask(Verb::Adopt { id: id.to_string(), run: run.clone() }).await? {
             (Answer::Found { alive: true, paused }, Some(pidfd)) => {
                 self.ids().mark(run.id_range);
+                self.mark_network(run.network.as_ref());
+                let addresses = self.addresses_of(run.network.as_ref());
                 self.client.remember(id.to_string(), run.clone());
                 entry.set_living(Some(Arc::new(Living::new(run, None, pidfd)?)));
-                Ok(Some(Adopted { id, alive: true, paused }))
+                Ok(Some(Adopted { id, alive: true, paused, addresses }))
             }
             _ => {
                 self.client.ask(Verb::Clear { id: id.to_string() }).await?;

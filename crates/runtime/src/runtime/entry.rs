@@ -9,7 +9,7 @@ use lazaret_core::SandboxId;
 use tokio::io::unix::AsyncFd;
 
 use crate::error::Error;
-use crate::record::Run;
+use crate::record::{NetworkRun, Run};
 use crate::spawner::StartTimes;
 use crate::sys;
 
@@ -20,12 +20,24 @@ pub(super) struct Living {
     /// `None` for a sandbox that an earlier server started.
     pub(super) times: Option<StartTimes>,
     pidfd: AsyncFd<OwnedFd>,
+    /// In place of the run's, once its policy was changed.
+    network: Mutex<Option<NetworkRun>>,
 }
 
 impl Living {
     pub(super) fn new(run: Run, times: Option<StartTimes>, pidfd: OwnedFd) -> Result<Self, Error> {
         let pidfd = sys::readiness::watch(pidfd).map_err(Error::file("watch", "a pidfd"))?;
-        Ok(Self { run, times, pidfd })
+        let network = Mutex::new(run.network.clone());
+        Ok(Self { run, times, pidfd, network })
+    }
+
+    /// Its network now.
+    pub(super) fn network(&self) -> Option<NetworkRun> {
+        self.network.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_network(&self, network: NetworkRun) {
+        *self.network.lock().unwrap_or_else(PoisonError::into_inner) = Some(network);
     }
 
     /// Returns when the process is dead.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lazaret_core::ports::{Instance, RuntimeSpec};
-use lazaret_core::{EgressPolicy, SandboxId, limits};
+use lazaret_core::{SandboxId, limits};
 use rustix::io::Errno;
 
 use super::NamespacesRuntime;
@@ -14,7 +14,7 @@ use super::entry::{Entry, Living};
 use crate::disk;
 use crate::error::Error;
 use crate::layout::{DISK, LOWERS_MAX};
-use crate::record::{Record, Run};
+use crate::record::Record;
 use crate::spawner::wire::{Answer, LowerOrder, Request, StartOrder, Verb};
 use crate::template;
 
@@ -29,9 +29,7 @@ const RELEASE_LOOK: Duration = Duration::from_millis(1);
 
 impl NamespacesRuntime {
     pub(super) async fn create_sandbox(&self, spec: &RuntimeSpec) -> Result<(), Error> {
-        if spec.network != EgressPolicy::Disabled {
-            return Err(Error::Unsupported("the namespaces runtime has no network but loopback".to_owned()));
-        }
+        self.check_policy(&spec.network)?;
         if spec.rootfs.lowers.is_empty() || spec.rootfs.lowers.len() > LOWERS_MAX {
             return Err(Error::Unsupported(format!("an image must have from 1 to {LOWERS_MAX} trees")));
         }
@@ -79,7 +77,7 @@ impl NamespacesRuntime {
         let directory = self.data.sandbox(id);
         self.settle(id, &entry).await?;
         if let Some(living) = entry.living() {
-            return Ok(instance(&living.run));
+            return Ok(self.instance(&living));
         }
         let record = Record::read(&directory)?.ok_or(Error::NotFound(id))?;
         self.check_host_disk()?;
@@ -87,7 +85,14 @@ impl NamespacesRuntime {
         await_release(id, &image).await?;
         template::repair(&image).await?;
 
-        let id_range = self.ids().take()?;
+        let network = self.take_network(&spec.network)?;
+        let id_range = match self.ids().take() {
+            Ok(id_range) => id_range,
+            Err(error) => {
+                self.free_network(network.as_ref());
+                return Err(error);
+            }
+        };
         let order = StartOrder {
             id: id.to_string(),
             lowers: spec
@@ -102,6 +107,8 @@ impl NamespacesRuntime {
             cpu_millis: spec.resources.cpu_millis,
             pids: spec.resources.pids,
             write_etc: !record.started_before,
+            network: network.clone(),
+            resolver: self.resolver(),
         };
         let started = self.start_as_ordered(id, order, &directory).await;
         match started {
@@ -109,10 +116,11 @@ impl NamespacesRuntime {
                 let living = Arc::new(living);
                 self.client.remember(id.to_string(), living.run.clone());
                 entry.set_living(Some(living.clone()));
-                Ok(instance(&living.run))
+                Ok(self.instance(&living))
             }
             Err(error) => {
                 self.ids().free(id_range);
+                self.free_network(network.as_ref());
                 Err(error)
             }
         }
@@ -231,8 +239,16 @@ impl NamespacesRuntime {
             record.ended().write(&directory).map_err(Error::file("write the record in", &directory))?;
         }
         self.ids().free(living.run.id_range);
+        self.free_network(living.network().as_ref());
         entry.set_living(None);
         Ok(())
+    }
+
+    fn instance(&self, living: &Living) -> Instance {
+        Instance {
+            pid: living.run.pid.unsigned_abs(),
+            addresses: self.addresses_of(living.network().as_ref()),
+        }
     }
 
     fn check_host_disk(&self) -> Result<(), Error> {
@@ -245,10 +261,6 @@ impl NamespacesRuntime {
         }
         Ok(())
     }
-}
-
-fn instance(run: &Run) -> Instance {
-    Instance { pid: run.pid.unsigned_abs() }
 }
 
 /// Waits until nothing has the disk mounted any more; one that is not there is free.

@@ -15,23 +15,28 @@
 mod adopt;
 mod entry;
 mod lifecycle;
+mod network;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lazaret_core::ports::{Adopted, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, Usage};
-use lazaret_core::{Result, SandboxId};
+use lazaret_core::ports::{
+    Adopted, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
+};
+use lazaret_core::{EgressPolicy, Result, SandboxId};
 
 use crate::client::Client;
 use crate::connect::connect;
 use crate::error::Error;
 use crate::id_range::{IdRanges, IdSpace};
 use crate::layout::DataDir;
-use crate::spawner::wire::{Answer, Settings, Verb};
+use crate::network::{GatewaySockets, NetworkConfig};
+use crate::spawner::wire::{Answer, NetworkOrder, NetworkState, Settings, Verb};
 use crate::spawner::{Program, StartTimes};
 use entry::Entries;
+use network::Network;
 
 /// What a namespaces runtime is told once.
 #[derive(Debug, Clone)]
@@ -46,6 +51,8 @@ pub struct RuntimeConfig {
     pub id_space: IdSpace,
     /// The program that becomes the spawner.
     pub spawner: Program,
+    /// The network of sandboxes; `None` for none.
+    pub network: Option<NetworkConfig>,
 }
 
 impl RuntimeConfig {
@@ -57,6 +64,7 @@ impl RuntimeConfig {
             cgroup_name: "lazaret".to_owned(),
             id_space: IdSpace::default(),
             spawner: Program::Itself,
+            network: None,
         }
     }
 }
@@ -67,6 +75,7 @@ pub struct NamespacesRuntime {
     data: DataDir,
     client: Client,
     ids: Mutex<IdRanges>,
+    network: Option<Network>,
     entries: Entries,
 }
 
@@ -91,13 +100,29 @@ impl NamespacesRuntime {
             data_dir: canonical(&config.data_dir)?,
             lower_roots: config.lower_roots.iter().map(canonical).collect::<std::result::Result<_, _>>()?,
             cgroup_name: config.cgroup_name,
+            network: config.network.map(|config| NetworkOrder { config, sockets_held: false }),
         };
         Ok(Self {
             data: DataDir::on_host(&settings.data_dir),
+            network: settings.network.as_ref().map(|order| Network::new(order.config.clone())),
             client: Client::launch(config.spawner, settings)?,
             ids: Mutex::new(IdRanges::new(config.id_space)),
             entries: Entries::default(),
         })
+    }
+
+    /// The sockets in the gateway's namespace, once; `None` from then on, or if there is no network.
+    pub fn gateway_sockets(&self) -> Option<GatewaySockets> {
+        self.client.take_gateway_sockets()
+    }
+
+    /// Why no sandbox can have a network; `None` if they can.
+    pub fn network_refusal(&self) -> Option<String> {
+        match self.client.network() {
+            NetworkState::Up => None,
+            NetworkState::Off => Some("it is switched off".to_owned()),
+            NetworkState::Unfit(why) => Some(why),
+        }
     }
 
     /// How long the parts of the running sandbox's start took; `None` if it does not run, or was adopted.
@@ -133,7 +158,12 @@ impl NamespacesRuntime {
 #[async_trait]
 impl Runtime for NamespacesRuntime {
     fn capabilities(&self) -> RuntimeCapabilities {
-        RuntimeCapabilities { name: "namespaces", pause: true, keeps_disk: true, egress: false }
+        RuntimeCapabilities {
+            name: "namespaces",
+            pause: true,
+            keeps_disk: true,
+            egress: self.client.network() == NetworkState::Up,
+        }
     }
 
     async fn adopt(&self) -> Result<Vec<Adopted>> {
@@ -158,6 +188,10 @@ impl Runtime for NamespacesRuntime {
 
     async fn resume(&self, id: SandboxId) -> Result<()> {
         Ok(self.while_running(id, Verb::Thaw { id: id.to_string() }).await?)
+    }
+
+    async fn set_network(&self, id: SandboxId, policy: &EgressPolicy) -> Result<Option<SandboxAddresses>> {
+        Ok(self.change_network(id, policy).await?)
     }
 
     async fn delete(&self, id: SandboxId) -> Result<()> {

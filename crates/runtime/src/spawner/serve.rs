@@ -4,20 +4,24 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::channel::Channel;
 use super::start::Starting;
 use super::tree;
-use super::wire::{Answer, Numbered, Request, Settings};
+use super::wire::{Answer, NetworkState, Numbered, Request, Settings};
 use crate::cgroup::{self, Cgroups, Group};
 use crate::error::{At, SetupError, Step};
 use crate::guest_binary::GUEST;
 use crate::layout::DataDir;
+use crate::network::gateway::Gateway;
+use crate::network::{GatewaySockets, Slot};
 use crate::process;
 use crate::seccomp::Filter;
 use crate::stopwatch::Stopwatch;
@@ -39,6 +43,9 @@ const STARTING_MAX: usize = 16;
 /// How long the spawner of an earlier server may take for its last request; longer than that takes at worst.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a server whose channel is closed may take to be dead, if that is what it is about to be.
+const PARENT_PATIENCE: Duration = Duration::from_millis(500);
+
 /// How often it is looked whether it has ended.
 const LOCK_LOOK: Duration = Duration::from_millis(5);
 
@@ -46,6 +53,8 @@ const LOCK_LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Living {
     pub(super) pidfd: OwnedFd,
     pub(super) group: Group,
+    /// `None` for one without a cable.
+    pub(super) slot: Option<Slot>,
 }
 
 /// What the spawner has from its preparations on.
@@ -63,6 +72,10 @@ pub(super) struct Spawner {
     pub(super) null: OwnedFd,
     /// By id.
     pub(super) living: HashMap<String, Living>,
+    /// `None` if there is no network, or none any more.
+    pub(super) gateway: Option<Rc<RefCell<Gateway>>>,
+    /// The server.
+    parent: OwnedFd,
 }
 
 /// Runs the spawner on its standard input and returns its exit status.
@@ -79,20 +92,34 @@ pub(super) fn main() -> i32 {
         Ok(None) => return ORDERLY,
         Err(_) => return CHANNEL_BROKEN,
     };
-    let mut spawner = match prepare(&settings, &channel, reserved, null) {
-        Ok(spawner) => spawner,
+    let (mut spawner, network, sockets) = match prepare(&settings, &channel, reserved, null) {
+        Ok(prepared) => prepared,
         Err(error) => {
             // The server reads the answer and tells why; nobody is left to tell if it cannot be sent.
             let _: rustix::io::Result<()> = channel.send(&Answer::Failed(error.into()), &[]);
             return NOT_PREPARED;
         }
     };
-    if channel.send(&Answer::Ready, &[]).is_err() {
+    let descriptors = sockets.as_ref().map(GatewaySockets::descriptors).unwrap_or_default();
+    if channel.send(&Answer::Ready { network }, &descriptors).is_err() {
         return CHANNEL_BROKEN;
     }
-    match spawner.serve(&mut channel) {
+    drop(sockets);
+    let status = match spawner.serve(&mut channel) {
         Ok(()) => ORDERLY,
         Err(_) => CHANNEL_BROKEN,
+    };
+    if process::is_dead(&spawner.parent, PARENT_PATIENCE).unwrap_or(false) {
+        // A killed server says no farewell.
+        report(spawner.farewell());
+    }
+    status
+}
+
+/// Tells the server's log about something that nobody waits for.
+fn report(result: Result<Answer, SetupError>) {
+    if let Err(error) = result {
+        eprintln!("lazaret spawner: {error}: {}", error.errno);
     }
 }
 
@@ -116,13 +143,18 @@ fn prepare(
     channel: &Channel,
     reserved: OwnedFd,
     null: OwnedFd,
-) -> Result<Spawner, SetupError> {
+) -> Result<(Spawner, NetworkState, Option<GatewaySockets>), SetupError> {
     const STEP: Step = Step::SpawnerSetup;
     let proof = SingleThreaded::prove().at(STEP, "count", "the threads")?;
     // A session of its own: an interrupt at the server's terminal is the server's to handle.
     rustix::process::setsid().at(STEP, "setsid", "a new session")?;
     sys::session::ignore_endings().at(STEP, "signal", "SIGINT, SIGTERM and SIGHUP")?;
+    let parent = rustix::process::getppid().ok_or(Errno::SRCH);
+    let parent =
+        parent.and_then(|parent| pidfd_open(parent, PidfdFlags::empty())).at(STEP, "find", "the server")?;
     let lock = take_lock(&DataDir::on_host(&settings.data_dir).lock(), channel)?;
+    // While children can be waited for and the host's programs can be seen.
+    let (network, gateway, sockets) = open_gateway(settings);
     sys::session::reap_automatically().at(STEP, "signal", "SIGCHLD")?;
     let boot_id = process::boot_id().at(STEP, "read", "boot_id")?;
     let filter = Filter::compile().map_err(|error| SetupError {
@@ -135,7 +167,7 @@ fn prepare(
     let cgroups = open_cgroups(&settings.cgroup_name).map_err(|error| cgroup_error(STEP, &error))?;
     tree::enter(&settings.data_dir, &settings.lower_roots)?;
     let data = DataDir::in_spawner(&settings.data_dir);
-    Ok(Spawner {
+    let spawner = Spawner {
         proof,
         _lock: lock,
         data,
@@ -146,7 +178,19 @@ fn prepare(
         reserved: RefCell::new(reserved),
         null,
         living: HashMap::new(),
-    })
+        gateway,
+        parent,
+    };
+    Ok((spawner, network, sockets))
+}
+
+/// A host that cannot have a gateway runs sandboxes all the same: those whose policy needs none.
+fn open_gateway(settings: &Settings) -> (NetworkState, Option<Rc<RefCell<Gateway>>>, Option<GatewaySockets>) {
+    let Some(order) = &settings.network else { return (NetworkState::Off, None, None) };
+    match Gateway::open(&order.config, &settings.cgroup_name, order.sockets_held) {
+        Ok((gateway, sockets)) => (NetworkState::Up, Some(Rc::new(RefCell::new(gateway))), sockets),
+        Err(error) => (NetworkState::Unfit(format!("{error}: {}", error.errno)), None, None),
+    }
 }
 
 /// Locks the data directory. A server that was killed leaves a spawner that still finishes one request: until it has

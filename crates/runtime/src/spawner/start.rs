@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!   begin_start                                                              finish_start
-//!   socket ─▶ disk ─▶ cgroup ─▶ clone ─▶ id maps ─▶ layers ─▶ record ─▶ go ┄┄▶ the guest runs
-//!     ▲ undo             ▲ undo    ▲ undo                        ▲ undo          │
-//!     └──────────────────┴─────────┴─────── any failure ◀────────┴───────────────┘
+//!   socket ─▶ disk ─▶ cgroup ─▶ clone ─▶ id maps ─▶ layers ─▶ network ─▶ record ─▶ go ┄┄▶ the guest runs
+//!     ▲ undo             ▲ undo    ▲ undo                        ▲ undo     ▲ undo          │
+//!     └──────────────────┴─────────┴─────── any failure ◀────────┴──────────┴───────────────┘
 //! ```
 //!
 //! Between the two the child works by itself, and the spawner handles other requests.
@@ -25,7 +25,7 @@ use rustix::process::{Pid, Signal, pidfd_send_signal};
 use super::channel::Channel;
 use super::serve::{Living, Spawner, cgroup_error};
 use super::undo::Undo;
-use super::verbs::end_group;
+use super::verbs::{end_group, network_namespace};
 use super::wire::{Answer, Failure, Go, StartOrder, StartTimes};
 use crate::cgroup::{CpuLimit, Group, Limits, Ticket};
 use crate::child::{self, Inheritance};
@@ -33,8 +33,9 @@ use crate::disk::open_disk;
 use crate::error::{At, SetupError, Step};
 use crate::filesystem::copy_of;
 use crate::layout::{DISK, LOWERS_MAX, SOCKET, in_spawner};
+use crate::network::{Reach, Slot};
 use crate::process::{self, start_ticks};
-use crate::record::{Record, Run};
+use crate::record::{NetworkRun, Record, Run};
 use crate::stopwatch::Stopwatch;
 use crate::sys;
 use crate::sys::clone::Cloned;
@@ -68,6 +69,7 @@ pub(super) struct Starting {
     id: String,
     child: Child,
     group: Group,
+    slot: Option<Slot>,
     undo: Undo,
     watch: Stopwatch,
     times: StartTimes,
@@ -99,7 +101,8 @@ impl Spawner {
         let mut undo = Undo::default();
         match self.steps(order, &mut undo) {
             Ok((child, group, watch, times)) => {
-                Ok(Starting { number, id: order.id.clone(), child, group, undo, watch, times })
+                let slot = order.network.as_ref().map(|network| network.slot);
+                Ok(Starting { number, id: order.id.clone(), child, group, slot, undo, watch, times })
             }
             Err(error) => Err(Failure { error, undo: undo.run() }),
         }
@@ -138,10 +141,17 @@ impl Spawner {
 
         make_expendable(child.pid)?;
         let layers = prepare_layers(order, child.pid, disk)?;
+        times.layers_us = watch.lap_us();
+
+        if let Some(network) = &order.network {
+            self.connect(network, child.pid, undo)?;
+        }
+        times.network_us = watch.lap_us();
+
         let before = Record::read_or_new(&directory);
         self.write_record(order, child.pid, &directory)?;
         undo.push(move || before.write(&directory).at(Step::Record, "write", &directory));
-        times.layers_us = watch.lap_us();
+        times.layers_us += watch.lap_us();
 
         let borrowed: Vec<BorrowedFd<'_>> = layers.iter().map(AsFd::as_fd).collect();
         child.channel.send(&Go, &borrowed).at(Step::Layers, "send", "the layers")?;
@@ -157,12 +167,25 @@ impl Spawner {
                 let child_us = starting.watch.lap_us();
                 let times = StartTimes { child_us, total_us: starting.watch.total_us(), ..starting.times };
                 let pid = starting.child.pid.as_raw_nonzero().get();
-                let living = Living { pidfd: starting.child.pidfd, group: starting.group };
+                let living =
+                    Living { pidfd: starting.child.pidfd, group: starting.group, slot: starting.slot };
                 self.living.insert(starting.id, living);
                 (Answer::Started { pid, times }, Some(pidfd_for_server))
             }
             Err(error) => (Answer::Failed(Failure { error, undo: starting.undo.run() }), None),
         }
+    }
+
+    /// Cables the child to the gateway. The cable goes with the child, and what it may reach with an undo.
+    fn connect(&self, network: &NetworkRun, child: Pid, undo: &mut Undo) -> Result<(), SetupError> {
+        let gateway =
+            self.gateway.clone().ok_or(Errno::OPNOTSUPP).at(Step::Network, "find", "the gateway")?;
+        let namespace = network_namespace(child)?;
+        let NetworkRun { slot, reach } = network;
+        gateway.borrow_mut().attach(*slot, namespace.as_fd(), reach)?;
+        let slot = *slot;
+        undo.push(move || gateway.borrow_mut().permit(slot, &Reach::Nothing));
+        Ok(())
     }
 
     /// Clones the process that will be the guest. It waits for its layers.
@@ -207,6 +230,7 @@ impl Spawner {
             pid: pid.as_raw_nonzero().get(),
             start_ticks,
             id_range: order.id_range,
+            network: order.network.clone(),
         };
         Record::of(run).write(directory).at(STEP, "write", directory)
     }

@@ -1,9 +1,10 @@
 //! What the spawner does with sandboxes besides starting them.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::fs::unlink;
+use rustix::fs::{Mode, OFlags, open, unlink};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -13,8 +14,9 @@ use super::wire::{Answer, Usage, Verb};
 use crate::cgroup::{self, Group};
 use crate::error::{At, SetupError, Step};
 use crate::layout::SOCKET;
+use crate::network::Reach;
 use crate::process;
-use crate::record::Run;
+use crate::record::{NetworkRun, Run};
 
 /// How long a dead sandbox's cgroup may stay busy before that is reported.
 const REMOVE_PATIENCE: Duration = Duration::from_secs(1);
@@ -34,6 +36,8 @@ impl Spawner {
             Verb::Clear { id } => self.clear(&id),
             Verb::Freeze { id } => self.freeze(&id),
             Verb::Thaw { id } => self.thaw(&id),
+            Verb::SetNetwork { id, network } => self.set_network(&id, network),
+            Verb::Farewell => self.farewell(),
         };
         (outcome.unwrap_or_else(|error| Answer::Failed(error.into())), None)
     }
@@ -47,10 +51,14 @@ impl Spawner {
             let group = self.group(&id)?.ok_or(Errno::NOENT).at(Step::Cgroup, "find", &id)?;
             let paused = group.is_frozen().map_err(|error| cgroup_error(Step::Freezer, &error))?;
             let for_server = pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?;
-            Ok(Some((Living { pidfd, group }, for_server, paused)))
+            let slot = run.network.as_ref().map(|network| network.slot);
+            Ok(Some((Living { pidfd, group, slot }, for_server, paused)))
         };
         match found() {
             Ok(Some((living, for_server, paused))) => {
+                if let (Some(gateway), Some(NetworkRun { slot, reach })) = (&self.gateway, &run.network) {
+                    gateway.borrow_mut().note(*slot, reach);
+                }
                 self.living.insert(id, living);
                 (Answer::Found { alive: true, paused }, Some(for_server))
             }
@@ -59,7 +67,8 @@ impl Spawner {
         }
     }
 
-    /// Ends and removes every group of ours that no living sandbox has.
+    /// Ends and removes every group of ours that no living sandbox has, and takes back what the gateway lets pass for
+    /// any other.
     fn sweep(&mut self, starting: &[Starting]) -> Result<Answer, SetupError> {
         let names = self.cgroups.list().map_err(|error| cgroup_error(Step::Removal, &error))?;
         let is_ours =
@@ -68,6 +77,39 @@ impl Spawner {
             if let Some(group) = self.group(&name)? {
                 end_group(&group)?;
             }
+        }
+        if let Some(gateway) = &self.gateway {
+            gateway.borrow_mut().settle()?;
+        }
+        Ok(Answer::Done)
+    }
+
+    /// Changes what a living sandbox may reach.
+    fn set_network(&mut self, id: &str, network: NetworkRun) -> Result<Answer, SetupError> {
+        const STEP: Step = Step::Network;
+        let Some(living) = self.living.get_mut(id) else { return Ok(Answer::Unknown) };
+        let gateway = self.gateway.as_ref().ok_or(Errno::OPNOTSUPP).at(STEP, "find", "the gateway")?;
+        let guest = guest_pid(&living.pidfd).at(STEP, "read", "the guest's pid")?;
+        let Some(guest) = guest else { return Ok(Answer::Unknown) };
+        let namespace = network_namespace(guest)?;
+        // The number may be another process's by now, unless the guest still lives.
+        if process::is_dead(&living.pidfd, Duration::ZERO).at(STEP, "poll", "the pidfd")? {
+            return Ok(Answer::Unknown);
+        }
+        living.slot = Some(network.slot);
+        gateway.borrow_mut().attach(network.slot, namespace.as_fd(), &network.reach)?;
+        Ok(Answer::Done)
+    }
+
+    /// Removes the gateway if no living sandbox is cabled to it.
+    pub(super) fn farewell(&mut self) -> Result<Answer, SetupError> {
+        let is_alive = |living: &Living| !process::is_dead(&living.pidfd, Duration::ZERO).unwrap_or(false);
+        let in_use = self.living.values().any(|living| living.slot.is_some() && is_alive(living));
+        if !in_use
+            && let Some(gateway) = self.gateway.take()
+            && let Some(gateway) = Rc::into_inner(gateway)
+        {
+            gateway.into_inner().remove()?;
         }
         Ok(Answer::Done)
     }
@@ -126,7 +168,11 @@ impl Spawner {
 
     /// Removes what a dead sandbox left outside its directory, and its socket.
     fn clear(&mut self, id: &str) -> Result<Answer, SetupError> {
-        self.living.remove(id);
+        if let Some(living) = self.living.remove(id)
+            && let (Some(slot), Some(gateway)) = (living.slot, &self.gateway)
+        {
+            gateway.borrow_mut().permit(slot, &Reach::Nothing)?;
+        }
         if let Some(group) = self.group(id)? {
             end_group(&group)?;
         }
@@ -158,6 +204,12 @@ impl Spawner {
 pub(super) fn end_group(group: &Group) -> Result<(), SetupError> {
     group.kill().map_err(|error| cgroup_error(Step::Removal, &error))?;
     group.remove(REMOVE_PATIENCE).map_err(|error| cgroup_error(Step::Removal, &error))
+}
+
+/// The network namespace of a process.
+pub(super) fn network_namespace(pid: Pid) -> Result<OwnedFd, SetupError> {
+    let path = format!("/proc/{}/ns/net", pid.as_raw_nonzero());
+    open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).at(Step::Network, "open", &path)
 }
 
 /// The pid that a pidfd stands for; `None` if the process is gone.

@@ -16,13 +16,15 @@
 //! other requests meanwhile, so that a child that is slow (its own processor limit may hold it back) delays nobody else.
 //! All other requests are answered before the next one is read.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::SetupError;
 use crate::id_range::IdRange;
-use crate::record::Run;
+use crate::network::NetworkConfig;
+use crate::record::{NetworkRun, Run};
 
 /// The first message: what holds for the spawner's whole life.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,6 +35,28 @@ pub(crate) struct Settings {
     pub(crate) lower_roots: Vec<PathBuf>,
     /// Name of the cgroup above all sandboxes' cgroups.
     pub(crate) cgroup_name: String,
+    /// `None` for no network.
+    pub(crate) network: Option<NetworkOrder>,
+}
+
+/// The network that is wanted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NetworkOrder {
+    pub(crate) config: NetworkConfig,
+    /// The server holds the gateway's sockets already: this spawner follows one that died.
+    pub(crate) sockets_held: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum NetworkState {
+    /// It was not asked for.
+    #[default]
+    Off,
+    /// The gateway is there.
+    Up,
+    /// This host cannot have one, for this reason.
+    Unfit(String),
 }
 
 /// A request or an answer with the request's number.
@@ -76,6 +100,10 @@ pub(crate) enum Verb {
     Freeze { id: String },
     /// Thaw every process.
     Thaw { id: String },
+    /// Let a living sandbox reach this and nothing else; one without a cable gets it.
+    SetNetwork { id: String, network: NetworkRun },
+    /// The server ends: remove the gateway if no living sandbox needs it.
+    Farewell,
 }
 
 /// One lower.
@@ -99,6 +127,10 @@ pub(crate) struct StartOrder {
     pub(crate) pids: u32,
     /// The disk is fresh: write the sandbox's own files of `/etc`.
     pub(crate) write_etc: bool,
+    /// `None` for no cable.
+    pub(crate) network: Option<NetworkRun>,
+    /// Whom `/etc/resolv.conf` names; `None` on a host without a network for sandboxes.
+    pub(crate) resolver: Option<Ipv4Addr>,
 }
 
 /// How long the parts of a start took, in microseconds.
@@ -112,6 +144,8 @@ pub struct StartTimes {
     pub clone_us: u64,
     /// Id maps, idmapped mounts, moving into the cgroup, the record.
     pub layers_us: u64,
+    /// The cable to the gateway, and what it may reach; next to nothing for a sandbox without.
+    pub network_us: u64,
     /// Everything that the child does until the guest runs.
     pub child_us: u64,
     /// All of the above.
@@ -134,8 +168,8 @@ pub(crate) struct Usage {
 /// What the spawner answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    /// The settings are in effect.
-    Ready,
+    /// The settings are in effect. The gateway's sockets come along, if there is a gateway and nobody holds them.
+    Ready { network: NetworkState },
     /// The guest runs. Its pidfd comes along.
     Started { pid: i32, times: StartTimes },
     /// What became of the sandbox. If it is alive, its pidfd comes along.

@@ -100,3 +100,12 @@ pub(crate) fn unshare_mount_namespace() -> Result<()> {
     // the callers have one thread.
     check(unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_NEWNS) }).map(drop)
 }
+
+/// Leaves for a network namespace that is new and empty.
+///
+/// # Errors
+/// Those of unshare(2).
+pub(crate) fn unshare_network_namespace() -> Result<()> {
+    // SAFETY: the flag concerns namespaces only; open sockets stay what they are.
+    check(unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_NEWNET) }).map(drop)
+}

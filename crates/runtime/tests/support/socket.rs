@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lazaret_core::ports::{Adopted, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, Usage};
-use lazaret_core::{Error, Result, SandboxId};
+use lazaret_core::ports::{
+    Adopted, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
+};
+use lazaret_core::{EgressPolicy, Error, Result, SandboxId};
 use tokio::net::UnixStream;
 
 pub(crate) struct Socket(pub(crate) PathBuf);
@@ -41,6 +43,10 @@ impl Runtime for Socket {
     }
 
     async fn resume(&self, _: SandboxId) -> Result<()> {
+        unsupported()
+    }
+
+    async fn set_network(&self, _: SandboxId, _: &EgressPolicy) -> Result<Option<SandboxAddresses>> {
         unsupported()
     }
 

@@ -177,6 +177,9 @@ impl From<Event> for wire::Event {
                         count,
                     }
                 }
+                lazaret_core::EventKind::EgressDenied { destination, reason, count } => {
+                    wire::EventKind::EgressDenied { destination, reason, count }
+                }
             },
         }
     }

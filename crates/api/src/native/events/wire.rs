@@ -48,6 +48,15 @@ pub(crate) enum EventKind {
         /// How many, since the last event of the same refusal, account and address.
         count: u64,
     },
+    /// The sandbox tried to reach what its network policy refuses.
+    EgressDenied {
+        /// A name, or an address and a port.
+        destination: String,
+        /// Why not.
+        reason: String,
+        /// How often since the last such event of the same destination and reason.
+        count: u64,
+    },
 }
 
 /// Which events.
