@@ -74,7 +74,7 @@ pub(crate) struct Gateway {
 /// What the gateway and its parts are called, all from the name of the server's cgroup.
 #[derive(Debug)]
 struct Names {
-    /// In the mount namespace of process 1: the server's own may be a service manager's private one that ends with it.
+    /// In [`lasting_mounts`]: the server's own may be a service manager's private one that ends with it.
     mount: PathBuf,
     /// The host's end of the uplink.
     uplink: String,
@@ -109,7 +109,7 @@ impl Gateway {
         let names = Names::of(name);
         let home = Home::network().at(STEP, "open", "the own network namespace")?;
         let own_mounts = Home::mounts().at(STEP, "open", "the own mount namespace")?;
-        let mounts = open_namespace("/proc/1/ns/mnt").at(STEP, "open", "the mount namespace of process 1")?;
+        let mounts = lasting_mounts().at(STEP, "open", "the mount namespace of process 1")?;
         let has_v6 = host_has_v6();
 
         let found =
@@ -278,6 +278,15 @@ impl Gateway {
     }
 }
 
+/// The mount namespace of process 1. Where that one has privileges that this process lacks, as in some containers, it is
+/// the own one: should that end with the server, the next one makes a new gateway and lays every cable anew.
+fn lasting_mounts() -> Result<OwnedFd> {
+    match open_namespace("/proc/1/ns/mnt") {
+        Err(Errno::ACCESS | Errno::PERM) => open_namespace("/proc/self/ns/mnt"),
+        other => other,
+    }
+}
+
 /// Whether this host has IPv6 and has not been told to do without.
 pub(crate) fn host_has_v6() -> bool {
     let disabled =
@@ -348,9 +357,9 @@ fn lay_uplink(
         Ok(()) | Err(Errno::NODEV) => {}
         Err(errno) => return Err(errno).at(STEP, "remove", uplink),
     }
-    let near = link::End { name: uplink, index: None, namespace: None };
-    let far = link::End { name: ruleset::UPLINK, index: Some(FIXED_INDEX), namespace: Some(gateway) };
-    host.run(&[link::new_cable(&near, &far)]).at(STEP, "lay", uplink)?;
+    let near = link::End { name: ruleset::UPLINK, index: Some(FIXED_INDEX), namespace: None };
+    let far = link::End { name: uplink, index: None, namespace: Some(home.namespace()) };
+    home.visit(gateway, || Socket::route()?.run(&[link::new_cable(&near, &far)])).at(STEP, "lay", uplink)?;
     let index = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
         .and_then(|socket| name_to_index(&socket, uplink))
         .at(STEP, "find", uplink)?;

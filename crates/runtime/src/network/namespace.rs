@@ -40,6 +40,11 @@ impl Home {
         result
     }
 
+    /// The namespace itself.
+    pub(super) fn namespace(&self) -> BorrowedFd<'_> {
+        self.namespace.as_fd()
+    }
+
     /// For a process that has moved by itself.
     pub(super) fn come_back(&self) {
         if let Err(errno) = move_into_link_name_space(self.namespace.as_fd(), Some(self.kind)) {

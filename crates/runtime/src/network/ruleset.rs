@@ -175,7 +175,9 @@ delete table inet {table}
 table inet {table} {{
   chain input {{
     type filter hook input priority filter - 10; policy accept;
-    iifname \"{uplink}\" drop
+    iifname != \"{uplink}\" accept
+    meta l4proto tcp reject with tcp reset
+    reject with icmpx type admin-prohibited
   }}
   chain forward {{
     type filter hook forward priority filter - 10; policy accept;

@@ -4,6 +4,7 @@
 
 mod asking;
 pub(crate) mod socket;
+pub(crate) mod world;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use lazaret_core::ports::{Lower, Rootfs, Runtime as _, RuntimeSpec};
 use lazaret_core::{EgressPolicy, Resources, SandboxId};
 use lazaret_runtime::cgroup::{Cgroups, Layout, Settings};
 use lazaret_runtime::spawner::Program;
-use lazaret_runtime::{IdSpace, NamespacesRuntime, RANGE_IDS, RuntimeConfig};
+use lazaret_runtime::{IdSpace, NamespacesRuntime, NetworkConfig, RANGE_IDS, RuntimeConfig};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::Pid;
 
@@ -68,6 +69,11 @@ impl Host {
     /// Leaves the test with so many ranges of ids.
     pub(crate) fn limit_id_ranges(&mut self, ranges: u32) {
         self.config.id_space.ranges = ranges;
+    }
+
+    /// Gives the test's sandboxes a network.
+    pub(crate) fn set_network(&mut self, network: NetworkConfig) {
+        self.config.network = Some(network);
     }
 
     /// Puts the data directory on a file system of its own, of this size, for as long as the answer lives.

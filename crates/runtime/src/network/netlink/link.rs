@@ -22,13 +22,16 @@ const VETH_PEER: u16 = 1;
 const INET6_ADDR_GEN_MODE: u16 = 8;
 const ADDR_GEN_MODE_NONE: u8 = 1;
 
+/// An IPv6 address that is not looked for on the link first (`IFA_F_NODAD`, linux/if_addr.h).
+const ADDRESS_NO_DAD: u8 = 2;
+
 /// Flags for something that must not be there yet.
 const NEW: i32 = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
 
 /// One end of a cable.
 pub(crate) struct End<'a> {
     pub(crate) name: &'a str,
-    /// The number it is to have; `None` for any.
+    /// The number it is to have; `None` for any, which the kernel knows for the far end alone.
     pub(crate) index: Option<u32>,
     /// The namespace that it goes to; `None` for the socket's own.
     pub(crate) namespace: Option<BorrowedFd<'a>>,
@@ -86,8 +89,10 @@ fn link_part(index: Option<u32>, up: bool) -> Vec<u8> {
 /// Gives a link an address, and no network around it.
 pub(crate) fn add_address(index: u32, address: IpAddr) -> Message {
     let (family, bytes) = parts(address);
+    // Usable at once: nobody on the cable could have it too.
+    let flags = if address.is_ipv6() { ADDRESS_NO_DAD } else { 0 };
     // `struct ifaddrmsg`: family, prefix, flags, scope (global), index.
-    let mut part = vec![family, prefix(address), 0, libc::RT_SCOPE_UNIVERSE];
+    let mut part = vec![family, prefix(address), flags, libc::RT_SCOPE_UNIVERSE];
     part.extend_from_slice(&index.to_ne_bytes());
     Message::new(libc::RTM_NEWADDR, NEW, &part).with(libc::IFA_LOCAL, &bytes).with(libc::IFA_ADDRESS, &bytes)
 }
