@@ -81,14 +81,28 @@ impl Server {
     /// # Errors
     /// If it cannot be started, ends early, or is not ready in time; the message holds the end of its log.
     pub fn start_with(binary: &Path, arguments: &[&str]) -> Result<Server> {
-        let data =
-            tempfile::Builder::new().prefix("lazaret-test-").tempdir().context("make a data directory")?;
+        Server::launch(binary, arguments, &std::env::temp_dir(), "")
+    }
+
+    /// Starts the binary of this build with its data directory in `folder`, and with these lines under `[runtime]`.
+    ///
+    /// # Errors
+    /// As [`Server::start_with`].
+    pub fn start_in(folder: &Path, runtime_settings: &str) -> Result<Server> {
+        Server::launch(&binary(), &[], folder, runtime_settings)
+    }
+
+    fn launch(binary: &Path, arguments: &[&str], folder: &Path, runtime_settings: &str) -> Result<Server> {
+        let data = tempfile::Builder::new()
+            .prefix("lazaret-test-")
+            .tempdir_in(folder)
+            .context("make a data directory")?;
         // The port is free again when the listener is dropped; nothing else on a test machine takes it at once.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let cgroup_parent = data.path().file_name().context("a data directory has a name")?;
         let cgroup_parent = cgroup_parent.to_string_lossy().into_owned();
-        let config = format!("[runtime]\ncgroup_parent = \"{cgroup_parent}\"\n");
+        let config = format!("[runtime]\ncgroup_parent = \"{cgroup_parent}\"\n{runtime_settings}\n");
         std::fs::write(data.path().join(CONFIG), config).context("write the server's settings")?;
         let binary = binary.to_owned();
         let mut server =

@@ -48,10 +48,10 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    fn mount() -> Result<SmallDisk> {
+    fn mount(bytes: u64) -> Result<SmallDisk> {
         let folder = tempfile::tempdir()?;
         let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={SMALL_DISK_BYTES},mode=0700"), "tmpfs"])
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes},mode=0700"), "tmpfs"])
             .arg(folder.path())
             .status()?;
         ensure!(status.success(), "mount a small disk: {status}");
@@ -70,8 +70,42 @@ impl Drop for SmallDisk {
 }
 
 #[test]
+fn sandboxes_that_fill_the_hosts_disk_leave_the_server_its_reserve_and_creates_are_refused_meanwhile()
+-> Result<()> {
+    let disk = SmallDisk::mount(600 << 20)?;
+    let server = Server::start_in(disk.folder.path(), "disk_reserve = \"200m\"")?;
+    let native = server.native();
+    let (one, other) = (native.create(&json!({}))?, native.create(&json!({}))?);
+    native.shell(&other, "echo kept > /root/kept; sync")?;
+    let fill = |id: &str| {
+        let line = "for part in 1 2 3 4; do dd if=/dev/zero of=/tmp/$part bs=1M; done 2>&1; sync";
+        native.exec_with(id, &json!({ "command": ["/bin/sh", "-c", line], "timeout_ms": 60_000 }))
+    };
+    let said = std::thread::scope(|scope| {
+        let fillers = [&one, &other].map(|id| scope.spawn(|| fill(id)));
+        fillers.map(|filler| filler.join().expect("no panic"))
+    });
+    for said in said {
+        let said = said?;
+        assert!(said["stdout"].as_str().is_some_and(|text| text.contains("No space left")), "{said}");
+    }
+    let refused = native.client().post("/lazaret/v1/sandboxes", &json!({}))?;
+    assert_eq!(refused.status, 429, "{refused}");
+    assert_eq!(refused.json()["error"]["code"], "limit_reached", "{refused}");
+    // The store writes, the sandboxes answer, and what was there is there.
+    assert_eq!(native.client().get("/readyz")?.status, 200);
+    native.apply(&one, "stop")?;
+    assert_eq!(native.shell(&other, "cat /root/kept")?, "kept\n");
+    native.delete(&one)?;
+    let made = wait::within(NOTICE_LIMIT, || native.create(&json!({})).ok());
+    assert!(made.is_some(), "the space of a deleted sandbox does not come back");
+    drop(server);
+    Ok(())
+}
+
+#[test]
 fn a_start_on_a_full_disk_fails_soon_and_says_so() -> Result<()> {
-    let disk = SmallDisk::mount()?;
+    let disk = SmallDisk::mount(SMALL_DISK_BYTES)?;
     let mut filler = File::create(disk.folder.path().join("filler"))?;
     while filler.write(&[0; 4096]).is_ok_and(|written| written > 0) {}
     let mut child = Command::new(binary())

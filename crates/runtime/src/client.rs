@@ -35,8 +35,8 @@ const QUEUE: usize = 64;
 /// How long the spawner may take for a request. Its own waits are shorter, so that it answers with their failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// An answer with the descriptor that came along.
-type Answered = Result<(Answer, Option<OwnedFd>), Error>;
+/// An answer with the descriptors that came along.
+type Answered = Result<(Answer, Vec<OwnedFd>), Error>;
 
 struct Question {
     request: Request,
@@ -102,10 +102,20 @@ impl Client {
         let questions = self.questions.as_ref().ok_or_else(gone)?;
         questions.send(Question { request: request.into(), reply }).await.map_err(|_| gone())?;
         self.wake();
-        match answer.await.map_err(|_| gone())?? {
-            (Answer::Failed(failure), _) => Err(Error::Setup { failure: failure.error, undo: failure.undo }),
-            other => Ok(other),
-        }
+        understood(answer.await.map_err(|_| gone())?)
+    }
+
+    /// As [`Client::ask`], for a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub(crate) fn ask_and_block(&self, request: impl Into<Request>) -> Answered {
+        let gone = || Error::SpawnerGone("its thread has ended".to_owned());
+        let (reply, answer) = oneshot::channel();
+        let questions = self.questions.as_ref().ok_or_else(gone)?;
+        questions.blocking_send(Question { request: request.into(), reply }).map_err(|_| gone())?;
+        self.wake();
+        understood(answer.blocking_recv().map_err(|_| gone())?)
     }
 
     /// The gateway's sockets, once.
@@ -131,6 +141,14 @@ impl Client {
     fn wake(&self) {
         // Fails only when the counter is full, and then the thread is woken already.
         let _: rustix::io::Result<usize> = rustix::io::write(&*self.wake, &1_u64.to_ne_bytes());
+    }
+}
+
+/// What the spawner could not do, as an error.
+fn understood(answered: Answered) -> Answered {
+    match answered? {
+        (Answer::Failed(failure), _) => Err(Error::Setup { failure: failure.error, undo: failure.undo }),
+        other => Ok(other),
     }
 }
 
@@ -255,7 +273,7 @@ impl Connection {
         match channel.receive::<Numbered<Answer>>(Some(PATIENCE)) {
             Ok(Some((Numbered { number, body }, descriptors))) => {
                 if let Some(waiting) = self.waiting.remove(&number) {
-                    waiting.answer(Ok((body, descriptors.into_iter().next())));
+                    waiting.answer(Ok((body, descriptors)));
                 }
             }
             Ok(None) => self.give_up(|| Error::SpawnerGone("it closed its channel".to_owned())),

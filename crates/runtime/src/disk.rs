@@ -12,10 +12,11 @@
 //!
 //! Not here: making images (`template`), which the server does.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, SeekFrom, flock, open, seek};
+use rustix::fs::{FlockOperation, Mode, OFlags, SeekFrom, flock, open, openat, seek};
 use rustix::io::{Errno, pread};
 use rustix::mount::MountAttrFlags;
 
@@ -26,6 +27,8 @@ use crate::sys::loop_device::{self, LoopDevice};
 /// Bytes of a block, of the file system and of the loop device alike.
 pub(crate) const BLOCK_BYTES: u32 = 4096;
 
+const STEP: Step = Step::Disk;
+
 /// Bytes that are read ahead: twice what a fresh disk has.
 const READ_AHEAD_MAX_BYTES: usize = 256 * 1024;
 
@@ -34,12 +37,20 @@ pub(crate) fn overlay_directory(root: &Path, index: usize) -> PathBuf {
     root.join(index.to_string())
 }
 
-/// Mounts a disk image, detached.
+/// A disk image as a mounted file system.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    /// Detached: in nobody's tree yet.
+    pub(crate) mount: OwnedFd,
+    /// Number of the loop device beneath it.
+    pub(crate) device: u32,
+}
+
+/// Mounts a disk image.
 ///
 /// # Errors
 /// `EBUSY` while an earlier mount of the image is not gone yet, else the call that failed.
-pub(crate) fn open_disk(image: &Path) -> Result<OwnedFd, SetupError> {
-    const STEP: Step = Step::Disk;
+pub(crate) fn open_disk(image: &Path) -> Result<Disk, SetupError> {
     let file = open(image, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
         .at(STEP, "open", image)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -49,15 +60,43 @@ pub(crate) fn open_disk(image: &Path) -> Result<OwnedFd, SetupError> {
     .at(STEP, "lock", image)?;
     let device = loop_device::bind(&file, BLOCK_BYTES).at(STEP, "bind a loop device to", image)?;
     read_ahead(&file, &device).at(STEP, "read", image)?;
-    let source = device.path.to_string_lossy();
+    Ok(Disk { mount: mount_device(device.number)?, device: device.number })
+}
+
+/// Mounts the disk of a sandbox that runs a second time: the file system is the same one.
+///
+/// # Errors
+/// `ESTALE` if the device is not bound to the image, else the call that failed.
+pub(crate) fn open_again(image: &Path, device: u32) -> Result<Disk, SetupError> {
+    let node = loop_device::node(device);
+    let open_device = open(&node, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).at(STEP, "open", &node)?;
+    let backing = loop_device::backing_file(&open_device).at(STEP, "ask", &node)?;
+    let metadata = std::fs::metadata(image).at(STEP, "stat", image)?;
+    if backing != (metadata.dev(), metadata.ino()) {
+        return Err(Errno::STALE).at(STEP, "find the image on", &node);
+    }
+    Ok(Disk { mount: mount_device(device)?, device })
+}
+
+fn mount_device(device: u32) -> Result<OwnedFd, SetupError> {
+    let node = loop_device::node(device);
     let options = [
-        MountOption::Pair("source", &source),
+        MountOption::Pair("source", &node.to_string_lossy()),
         // Inode tables are zeroed when they are used; zeroing them in the background would fill the sparse file.
         MountOption::Flag("noinit_itable"),
         // A tenant's fsync reaches the host's page cache and not its disk: it holds against every crash but the host's.
         MountOption::Flag("nobarrier"),
     ];
     mount(STEP, "ext4", &options, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)
+}
+
+/// The top directory of a mounted disk, which keeps it mounted for as long as it is open.
+///
+/// # Errors
+/// That of opening it.
+pub(crate) fn top_directory(mount: impl AsFd) -> Result<OwnedFd, SetupError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(mount, ".", flags, Mode::empty()).at(STEP, "open", "the top of the disk")
 }
 
 /// Reads the first places of the image that hold data into the device's cache. Mounting reads the same some twenty blocks

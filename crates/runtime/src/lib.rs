@@ -21,6 +21,7 @@ mod disk;
 pub mod doctor;
 mod error;
 mod filesystem;
+mod guard;
 mod guest_binary;
 mod guest_client;
 mod id_range;
@@ -36,6 +37,7 @@ mod sys;
 mod template;
 
 pub use error::{Error, SetupError, Step};
+pub use guard::DiskSpace;
 pub use guest_client::GuestClient;
 pub use id_range::{IdRange, IdSpace, RANGE_IDS};
 pub use network::{FamilySockets, GatewaySockets, NetworkConfig};

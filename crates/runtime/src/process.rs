@@ -82,6 +82,7 @@ mod tests {
             start_ticks: start_ticks(pid).unwrap().unwrap(),
             id_range: IdRanges::new(IdSpace::default()).take().unwrap(),
             network: None,
+            loop_device: None,
         };
         assert!(find(&run, &boot_id).unwrap().is_some());
         assert!(find(&run, "another boot").unwrap().is_none());
@@ -101,6 +102,7 @@ mod tests {
             start_ticks: start_ticks(pid).unwrap().expect("a zombie still has its numbers"),
             id_range: IdRanges::new(IdSpace::default()).take().unwrap(),
             network: None,
+            loop_device: None,
         };
         assert!(find(&run, &boot_id).unwrap().is_none());
         child.wait().unwrap();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   {"version":1,"started_before":true,
-//!    "run":{"boot_id":"...","pid":4711,"start_ticks":123456,"id_range":1879048192,
+//!    "run":{"boot_id":"...","pid":4711,"start_ticks":123456,"id_range":1879048192,"loop_device":3,
 //!           "network":{"slot":3,"reach":"Public"}}}
 //! ```
 //!
@@ -49,6 +49,9 @@ pub(crate) struct Run {
     pub(crate) start_ticks: u64,
     /// The ids it runs with.
     pub(crate) id_range: IdRange,
+    /// Number of the loop device that its disk is on; records of earlier builds do not tell.
+    #[serde(default)]
+    pub(crate) loop_device: Option<u32>,
     /// Its cable; `None` for one without, and in records of before there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) network: Option<NetworkRun>,
@@ -132,6 +135,7 @@ mod tests {
         let record = Record::read(directory.path()).unwrap().unwrap();
         let run = record.run.clone().unwrap();
         assert_eq!((run.pid, run.start_ticks, run.id_range.first()), (4711, 99, 1_879_048_192));
+        assert_eq!(run.loop_device, None);
         record.write(directory.path()).unwrap();
         assert_eq!(Record::read(directory.path()).unwrap(), Some(record));
     }

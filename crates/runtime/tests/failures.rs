@@ -131,7 +131,7 @@ async fn more_sandboxes_than_id_ranges_are_refused_by_name() {
 #[tokio::test]
 async fn a_full_host_disk_is_refused_by_name_before_anything_is_made() {
     let mut host = Host::not_launched();
-    let _small = host.data_on_a_small_disk("200m");
+    let _small = host.data_on_a_small_disk("tmpfs", 200 << 20);
     host.launch();
     let error = host.runtime().create(&host.spec()).await.unwrap_err();
     assert!(matches!(error, Error::LimitReached(Limit::HostDisk)), "{error:?}");

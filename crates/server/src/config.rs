@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lazaret_api::RateSettings;
+use lazaret_cli::Globals;
 use lazaret_core::services::{Settings, Tier};
 use lazaret_core::{Cidr, DomainPattern, EgressBounds, FilePath, Resources};
 use lazaret_runtime::NetworkConfig;
@@ -134,6 +135,30 @@ pub(crate) struct Runtime {
     pub(crate) cgroup_parent: Option<String>,
     /// First host id of the ranges that sandboxes get.
     pub(crate) first_id: Option<u32>,
+    /// Whether sandboxes have a CPU limit.
+    pub(crate) cpu_limit: CpuLimit,
+    /// Bytes that sandboxes, images and uploaded files leave free on the disk of the data directory.
+    pub(crate) disk_reserve: Option<Size>,
+    /// Most bytes that the disks of all sandboxes take together; what is there, unless set.
+    pub(crate) disk_total: Option<Size>,
+}
+
+impl Runtime {
+    /// Bytes that stay free on the disk of the data directory.
+    pub(crate) fn disk_reserve_bytes(&self) -> u64 {
+        self.disk_reserve.map_or(lazaret_core::limits::HOST_DISK_RESERVE_BYTES, Size::bytes)
+    }
+}
+
+/// Whether sandboxes have a CPU limit.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CpuLimit {
+    /// Each has one, and a host without the controller is unfit.
+    #[default]
+    Required,
+    /// None has.
+    None,
 }
 
 /// What sandboxes may reach, and from which addresses.
@@ -191,6 +216,14 @@ impl Config {
         config.core_settings().map(drop)?;
         config.network.packet_level().map(drop)?;
         Ok(config)
+    }
+
+    /// The data directory: what a flag or the environment names, else what the file does, else the default.
+    pub(crate) fn data_dir_or(&self, globals: &Globals) -> anyhow::Result<PathBuf> {
+        match (&globals.data_dir, &self.data_dir) {
+            (None, Some(configured)) => Ok(configured.clone()),
+            _ => globals.data_dir(),
+        }
     }
 
     /// The part that the core reads.

@@ -4,10 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use clap::Args;
 use lazaret_cli::Globals;
 use lazaret_runtime::doctor::{Finding, Status, Subject, examine, worst};
-use lazaret_runtime::{IdSpace, RANGE_IDS};
+use lazaret_runtime::{RANGE_IDS, RuntimeConfig};
 use serde::Serialize;
+
+use crate::config::Config;
+use crate::serve::runtime_config;
 
 /// Exit code when sandboxes cannot be made here.
 const UNFIT: u8 = 1;
@@ -36,18 +40,27 @@ const fn word(status: Status) -> &'static str {
     }
 }
 
-fn look(data_dir: PathBuf, space: IdSpace) -> Vec<Finding> {
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Configuration file that the server is to run with
+    #[arg(long, env = "LAZARET_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn look(data_dir: PathBuf, runtime: &RuntimeConfig) -> Vec<Finding> {
+    let space = runtime.id_space;
     let ids = space.first..space.first.saturating_add(space.ranges.saturating_mul(RANGE_IDS));
-    examine(&Subject { data_dir, ids })
+    examine(&Subject { data_dir, ids, cpu_limits: runtime.cpu_limits })
 }
 
 /// Succeeds if sandboxes can be made here; what merely limits them is logged.
 ///
 /// # Errors
 /// Naming everything that is missing, each with its remedy.
-pub(crate) fn refuse_unfit_host(data_dir: &Path, space: IdSpace) -> anyhow::Result<()> {
+pub(crate) fn refuse_unfit_host(data_dir: &Path, runtime: &RuntimeConfig) -> anyhow::Result<()> {
     let mut missing = String::new();
-    for Finding { name, status, detail, remedy } in look(data_dir.to_owned(), space) {
+    for Finding { name, status, detail, remedy } in look(data_dir.to_owned(), runtime) {
         let remedy = remedy.unwrap_or_default();
         match status {
             Status::Ok => {}
@@ -59,8 +72,10 @@ pub(crate) fn refuse_unfit_host(data_dir: &Path, space: IdSpace) -> anyhow::Resu
 }
 
 /// Prints every finding; the exit code tells whether sandboxes can be made.
-pub(crate) fn run(globals: &Globals) -> anyhow::Result<ExitCode> {
-    let findings = look(globals.data_dir()?, IdSpace::default());
+pub(crate) fn run(args: &DoctorArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    let config = Config::load(args.config.as_deref())?;
+    let data_dir = config.data_dir_or(globals)?;
+    let findings = look(data_dir, &runtime_config(&config)?);
     let verdict = worst(&findings);
     let rows: Vec<Row> = findings.into_iter().map(Row::from).collect();
     let text = if globals.json {

@@ -8,6 +8,7 @@ mod banner;
 mod clock;
 mod config;
 mod data_dir;
+mod descriptors;
 mod doctor;
 mod http;
 mod logging;
@@ -37,7 +38,7 @@ enum Command {
     Serve(serve::ServeArgs),
 
     /// Check what this host offers to sandboxes, and say how to fix what it lacks
-    Doctor,
+    Doctor(doctor::DoctorArgs),
 
     #[command(flatten)]
     Client(ClientCommand),
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
     let Arguments { globals, command } = Arguments::parse();
     let result = match command {
         Command::Serve(args) => serve::run(&args, &globals).map(|()| ExitCode::SUCCESS),
-        Command::Doctor => doctor::run(&globals),
+        Command::Doctor(args) => doctor::run(&args, &globals),
         Command::Client(command) => client(command, &globals),
     };
     result.unwrap_or_else(|error| ExitCode::from(lazaret_cli::report(&error)))

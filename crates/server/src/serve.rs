@@ -22,7 +22,10 @@ use lazaret_core::{Clock, RandomIds, Secret};
 use lazaret_egress::{EgressConfig, EgressGateway, Listeners};
 use lazaret_images::ImageStore;
 use lazaret_images::unpack::limits::UnpackLimits;
-use lazaret_runtime::{FamilySockets, GatewaySockets, GuestClient, NamespacesRuntime, RuntimeConfig};
+use lazaret_runtime::cgroup::CpuLimits;
+use lazaret_runtime::{
+    DiskSpace, FamilySockets, GatewaySockets, GuestClient, NamespacesRuntime, RuntimeConfig,
+};
 use lazaret_store::{BlobFiles, Sqlite};
 use lazaret_transpile::Oxc;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -30,9 +33,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::SystemClock;
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, CpuLimit, LogFormat};
 use crate::data_dir::DataDir;
-use crate::{banner, doctor, http, logging};
+use crate::size::Size;
+use crate::{banner, descriptors, doctor, http, logging};
 
 /// Where the server answers unless told otherwise.
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
@@ -68,12 +72,10 @@ pub(crate) fn run(args: &ServeArgs, globals: &Globals) -> anyhow::Result<()> {
     let config = Config::load(args.config.as_deref())?;
     let format = args.log_format.unwrap_or(config.log.format);
     logging::start(format, args.log.as_deref().or(config.log.filter.as_deref()))?;
-    let data_dir = match (&globals.data_dir, &config.data_dir) {
-        (None, Some(configured)) => configured.clone(),
-        _ => globals.data_dir()?,
-    };
+    let data_dir = config.data_dir_or(globals)?;
     let runtime_config = runtime_config(&config)?;
-    doctor::refuse_unfit_host(&data_dir, runtime_config.id_space)?;
+    descriptors::allow_all().context("raising the limit of open files")?;
+    doctor::refuse_unfit_host(&data_dir, &runtime_config)?;
     let data = DataDir::open(&data_dir)?;
     let cgroup_name = match &config.runtime.cgroup_parent {
         Some(configured) => configured.clone(),
@@ -89,12 +91,20 @@ pub(crate) fn run(args: &ServeArgs, globals: &Globals) -> anyhow::Result<()> {
 }
 
 /// What the file says that needs no data directory.
-fn runtime_config(config: &Config) -> anyhow::Result<RuntimeConfig> {
+pub(crate) fn runtime_config(config: &Config) -> anyhow::Result<RuntimeConfig> {
     let mut runtime = RuntimeConfig::new(PathBuf::new());
     runtime.network = config.network.packet_level()?;
     if let Some(first) = config.runtime.first_id {
         runtime.id_space.first = first;
     }
+    runtime.cpu_limits = match config.runtime.cpu_limit {
+        CpuLimit::Required => CpuLimits::Required,
+        CpuLimit::None => CpuLimits::None,
+    };
+    runtime.disk_space = DiskSpace {
+        reserve_bytes: config.runtime.disk_reserve_bytes(),
+        total_bytes: config.runtime.disk_total.map(Size::bytes),
+    };
     Ok(runtime)
 }
 
@@ -117,7 +127,8 @@ impl Server {
         let metrics = PrometheusBuilder::new().install_recorder().context("starting metrics")?;
         let settings = self.config.core_settings()?;
         let gateway = open_gateway(&self.runtime, &self.config, &clock)?;
-        let ports = open_ports(self.data.path(), self.data.database(), self.runtime, gateway, &clock).await?;
+        let reserve_bytes = self.config.runtime.disk_reserve_bytes();
+        let ports = open_ports(&self.data, reserve_bytes, self.runtime, gateway, &clock).await?;
         let services = Services::start(ports, settings).await.context("adopting what is on this host")?;
 
         let own_key = self.api_key.is_some();
@@ -177,20 +188,20 @@ fn open_gateway(
 
 /// Every adapter, over this data directory.
 async fn open_ports(
-    data_dir: &Path,
-    database: PathBuf,
+    data: &DataDir,
+    reserve_bytes: u64,
     runtime: NamespacesRuntime,
     gateway: Option<Arc<dyn Gateway>>,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Ports> {
-    let (blobs, images) = (data_dir.join("blobs"), data_dir.join("images"));
+    let (database, blobs, images) = (data.database(), data.path().join("blobs"), data.path().join("images"));
+    let limits = UnpackLimits { disk_reserve_bytes: reserve_bytes, ..UnpackLimits::default() };
     let image_clock = Arc::clone(clock);
     let opened = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
         Ok((
             Sqlite::open(&database).context("opening the store")?,
-            BlobFiles::open(&blobs).context("opening the uploaded files")?,
-            ImageStore::open(&images, Path::new("/"), image_clock, UnpackLimits::default())
-                .context("opening the images")?,
+            BlobFiles::open(&blobs).context("opening the uploaded files")?.keeping_free(reserve_bytes),
+            ImageStore::open(&images, Path::new("/"), image_clock, limits).context("opening the images")?,
         ))
     });
     let (store, blobs, images) = opened.await.context("opening the data directory")??;

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
 use lazaret_core::ports::{BlobStat, Blobs};
 use lazaret_core::{Body, Digest, Limit, Result};
+use rustix::fs::statvfs;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use tokio::io::AsyncReadExt;
@@ -40,6 +41,8 @@ const TMP: &str = "tmp";
 #[derive(Debug, Clone)]
 pub struct BlobFiles {
     root: PathBuf,
+    /// Bytes that stay free on the disk.
+    reserve_bytes: u64,
 }
 
 impl BlobFiles {
@@ -60,7 +63,24 @@ impl BlobFiles {
         }
         let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         flush_directory(parent)?;
-        Ok(Self { root: root.to_owned() })
+        Ok(Self { root: root.to_owned(), reserve_bytes: 0 })
+    }
+
+    /// Refuses what would leave less than `bytes` free on the disk, so that what else is there can still be written.
+    #[must_use]
+    pub fn keeping_free(self, bytes: u64) -> Self {
+        Self { reserve_bytes: bytes, ..self }
+    }
+
+    /// Looks whether there is room for another batch.
+    fn check_room(&self) -> Result<()> {
+        let status = statvfs(&self.root)
+            .map_err(|errno| Error::io("look at", &self.root)(errno.into()).into_core(PUT))?;
+        let free = status.f_bavail.saturating_mul(status.f_frsize);
+        if free < self.reserve_bytes {
+            return Err(lazaret_core::Error::LimitReached(Limit::HostDisk));
+        }
+        Ok(())
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -82,6 +102,7 @@ impl BlobFiles {
                 let part = chunk.split_to(chunk.len().min(BATCH_BYTES - batch.len()));
                 batch.extend_from_slice(&part);
                 if batch.len() == BATCH_BYTES {
+                    self.check_room()?;
                     batch = writing.append(batch).await.map_err(|error| error.into_core(PUT))?;
                 }
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lazaret_core::ports::{
-    Adopted, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
+    Adopted, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
 };
 use lazaret_core::{EgressPolicy, Error, Result, SandboxId};
 use tokio::sync::watch;
@@ -98,11 +98,13 @@ impl Runtime for MemoryRuntime {
         Ok(())
     }
 
-    async fn wait(&self, id: SandboxId) -> Result<()> {
-        let Some(mut alive) = self.alive().get(&id).map(watch::Sender::subscribe) else { return Ok(()) };
+    async fn wait(&self, id: SandboxId) -> Result<Death> {
+        let Some(mut alive) = self.alive().get(&id).map(watch::Sender::subscribe) else {
+            return Ok(Death::Ended);
+        };
         // A sender that is gone is a sandbox that is gone.
         let _ = alive.wait_for(|alive| !alive).await;
-        Ok(())
+        Ok(Death::Ended)
     }
 
     async fn connect(&self, _id: SandboxId) -> Result<GuestStream> {

@@ -11,7 +11,7 @@ pub use gateway::{Denial, EgressUsage, Gateway, SandboxAddresses, Tenant};
 pub use guest::{Guest, Listing};
 pub use images::{Images, Lower, ProgressSender, Rootfs};
 pub use runtime::{
-    Adopted, ByteStream, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, Usage,
+    Adopted, ByteStream, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, Usage,
 };
 pub use store::{BlobStat, Blobs, Store};
 pub use transpiler::Transpiler;

@@ -64,6 +64,17 @@ pub struct Adopted {
     pub addresses: Option<SandboxAddresses>,
 }
 
+/// Why a guest came to its end, as far as the runtime knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// It ended by itself, or somebody ended it.
+    Ended,
+    /// The kernel killed processes of the sandbox for want of memory.
+    OutOfMemory,
+    /// The runtime ended it, because the host's disk has no room for what it has set aside.
+    HostDiskFull,
+}
+
 /// What a sandbox uses now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -120,7 +131,7 @@ pub trait Runtime: Send + Sync {
     async fn delete(&self, id: SandboxId) -> Result<()>;
 
     /// Returns when the guest of `id` is dead; at once if there is none.
-    async fn wait(&self, id: SandboxId) -> Result<()>;
+    async fn wait(&self, id: SandboxId) -> Result<Death>;
 
     /// A new connection to the guest.
     async fn connect(&self, id: SandboxId) -> Result<GuestStream>;

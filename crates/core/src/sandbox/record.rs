@@ -57,6 +57,10 @@ pub enum Reason {
     EndOfLife,
     /// Its PID 1 ended by itself or was killed.
     GuestDied,
+    /// Its PID 1 ended after processes of it were killed for want of memory.
+    OutOfMemory,
+    /// The host's disk has no room for what it has set aside.
+    HostDiskFull,
     /// It was not there when the server came back, after a reboot for instance.
     LostWithHost,
     /// It could not be started; the text says what to do.
@@ -73,6 +77,8 @@ impl Reason {
             Self::Idle => "idle",
             Self::EndOfLife => "end_of_life",
             Self::GuestDied => "guest_died",
+            Self::OutOfMemory => "out_of_memory",
+            Self::HostDiskFull => "host_disk_full",
             Self::LostWithHost => "lost_with_host",
             Self::StartFailed(_) => "start_failed",
             Self::RemoveFailed(_) => "remove_failed",
@@ -88,6 +94,10 @@ impl fmt::Display for Reason {
             Self::Idle => f.write_str("not used for its idle time"),
             Self::EndOfLife => f.write_str("its longest life is over"),
             Self::GuestDied => f.write_str("its first process ended"),
+            Self::OutOfMemory => f.write_str("it reached its memory limit and its first process ended"),
+            Self::HostDiskFull => f.write_str(
+                "it set aside more disk space than the host has left; start it again when there is room",
+            ),
             Self::LostWithHost => f.write_str("not there any more when the server came back"),
             Self::StartFailed(why) => write!(f, "could not be started: {why}"),
             Self::RemoveFailed(why) => write!(f, "could not be removed: {why}"),

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::context::Context;
 use super::network;
 use super::table::Entry;
-use crate::ports::RuntimeSpec;
+use crate::ports::{Death, RuntimeSpec};
 use crate::{
     Decision, EgressPolicy, Error, EventKind, Kind, Reason, Result, Sandbox, SandboxId, State, Verb, limits,
 };
@@ -74,7 +74,7 @@ struct Driver {
     entry: Arc<Entry>,
 }
 
-type Death = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+type Watch = Pin<Box<dyn Future<Output = Result<Death>> + Send>>;
 
 impl Driver {
     async fn run(self, mut mailbox: mpsc::Receiver<Command>) {
@@ -99,11 +99,12 @@ impl Driver {
                     }
                 }
                 ended = &mut death => {
-                    if let Err(error) = ended {
+                    let cause = ended.unwrap_or_else(|error| {
                         tracing::warn!(sandbox.id = %self.entry.id, error = &error as &dyn std::error::Error,
                             "the runtime could not watch the guest");
-                    }
-                    self.guest_died().await;
+                        Death::Ended
+                    });
+                    self.guest_died(cause).await;
                     death = self.watch();
                 }
             }
@@ -111,7 +112,7 @@ impl Driver {
     }
 
     /// Resolves when the guest of a live sandbox dies; never for one that has none.
-    fn watch(&self) -> Death {
+    fn watch(&self) -> Watch {
         if !self.entry.record().state.is_live() {
             return Box::pin(std::future::pending());
         }
@@ -222,7 +223,7 @@ impl Driver {
         Ok(self.entry.snapshot())
     }
 
-    async fn guest_died(&self) {
+    async fn guest_died(&self, death: Death) {
         let record = self.entry.record();
         if !record.state.is_live() {
             return;
@@ -233,7 +234,12 @@ impl Driver {
             tracing::error!(sandbox.id = %self.entry.id, error = &error as &dyn std::error::Error,
                 "the remains of a dead sandbox could not be removed");
         }
-        if let Err(error) = self.enter(State::Stopped, Some(Reason::GuestDied)).await {
+        let reason = match death {
+            Death::Ended => Reason::GuestDied,
+            Death::OutOfMemory => Reason::OutOfMemory,
+            Death::HostDiskFull => Reason::HostDiskFull,
+        };
+        if let Err(error) = self.enter(State::Stopped, Some(reason)).await {
             tracing::error!(sandbox.id = %self.entry.id, error = &error as &dyn std::error::Error,
                 "the end of a sandbox could not be recorded");
         }

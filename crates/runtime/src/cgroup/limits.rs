@@ -25,6 +25,17 @@ pub struct CpuLimit {
     pub weight: u16,
 }
 
+/// Whether processors are shared out at all, which the operator says: a host without the controller must not look as if
+/// it had it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum CpuLimits {
+    /// Every sandbox has its limit, and a host that cannot hold it to that makes none.
+    #[default]
+    Required,
+    /// No sandbox has one: any may take every processor for as long as it likes.
+    None,
+}
+
 /// Smallest memory limit: below this not even the guest starts, and the kernel kills in a loop.
 pub const MEMORY_BYTES_MIN: u64 = 4 * 1024 * 1024;
 

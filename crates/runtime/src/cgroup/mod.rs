@@ -32,7 +32,7 @@ use rustix::io::Errno;
 
 pub use group::{Group, Ticket};
 pub use layout::{Layout, LegacyMount, UnifiedMount};
-pub use limits::{CPU_MILLIS_MIN, CpuLimit, Limits, MEMORY_BYTES_MIN, PIDS_MIN};
+pub use limits::{CPU_MILLIS_MIN, CpuLimit, CpuLimits, Limits, MEMORY_BYTES_MIN, PIDS_MIN};
 pub use parent::{Cgroups, Place, Settings};
 pub use stats::Stats;
 

@@ -4,12 +4,12 @@
 use rustix::fs::Access;
 
 use super::{Finding, Status};
-use crate::cgroup::{Controller, Layout};
+use crate::cgroup::{Controller, CpuLimits, Layout};
 
 const CONTROLLERS: &str = "cgroup-controllers";
 const SWAP: &str = "swap-limit";
 
-pub(super) fn examine() -> Vec<Finding> {
+pub(super) fn examine(cpu: CpuLimits) -> Vec<Finding> {
     let layout = match Layout::detect() {
         Ok(layout) => layout,
         Err(error) => {
@@ -30,14 +30,14 @@ pub(super) fn examine() -> Vec<Finding> {
     let locked = locked.filter(|dir| read_only(dir)).map(|dir| dir.display().to_string()).collect::<Vec<_>>();
     let swapping = std::fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1);
     vec![
-        judge_controllers(&layout, unified.as_deref()),
+        judge_controllers(&layout, unified.as_deref(), cpu),
         judge_writable(&locked),
         judge_swap(swapping, limits_swap(&layout)),
     ]
 }
 
 /// `unified` is the content of the topmost `cgroup.controllers`, `None` without cgroup v2.
-fn judge_controllers(layout: &Layout, unified: Option<&str>) -> Finding {
+fn judge_controllers(layout: &Layout, unified: Option<&str>, cpu: CpuLimits) -> Finding {
     let legacy = |controller: Controller| {
         layout.legacy.iter().any(|mount| mount.controllers.iter().any(|name| name == controller.name()))
     };
@@ -49,7 +49,9 @@ fn judge_controllers(layout: &Layout, unified: Option<&str>) -> Finding {
                 _ => names.split_whitespace().any(|name| name == controller.name()),
             })
     };
-    let missing = Controller::ALL.into_iter().filter(|controller| !served(*controller)).collect::<Vec<_>>();
+    let mut missing =
+        Controller::ALL.into_iter().filter(|controller| !served(*controller)).collect::<Vec<_>>();
+    let mut lost = "";
     let kind = match (unified, layout.legacy.is_empty()) {
         (None, true) => {
             return Finding::fail(
@@ -62,8 +64,19 @@ fn judge_controllers(layout: &Layout, unified: Option<&str>) -> Finding {
         (Some(_), true) => "cgroup v2",
         (Some(_), false) => "cgroup v1 and v2 side by side",
     };
-    if missing.is_empty() {
+    if cpu == CpuLimits::None {
+        missing.retain(|controller| *controller != Controller::Cpu);
+        lost = "; cpu_limit is \"none\": one sandbox can take every processor for as long as it likes";
+    }
+    if missing.is_empty() && lost.is_empty() {
         return Finding::ok(CONTROLLERS, format!("{kind}, with all controllers"));
+    }
+    if missing.is_empty() {
+        return Finding::warn(
+            CONTROLLERS,
+            format!("{kind}{lost}"),
+            "set cpu_limit = \"required\" under [runtime] where the kernel has the cpu controller",
+        );
     }
     let names = missing.iter().map(|controller| controller.name()).collect::<Vec<_>>().join(", ");
     let status = if missing.contains(&Controller::Memory)
@@ -76,13 +89,16 @@ fn judge_controllers(layout: &Layout, unified: Option<&str>) -> Finding {
     };
     let remedy = if missing.contains(&Controller::Memory) {
         "boot with cgroup_enable=memory; if systemd manages a part of the tree for us, set Delegate=yes in the unit"
+    } else if missing == [Controller::Cpu] {
+        "boot a kernel with the cpu controller, or set Delegate=yes in the unit, or do without CPU limits by \
+         cpu_limit = \"none\" under [runtime]"
     } else {
         "boot a kernel with all cgroup controllers, or set Delegate=yes in the unit"
     };
     Finding {
         name: CONTROLLERS,
         status,
-        detail: format!("{kind}, without {names}"),
+        detail: format!("{kind}, without {names}{lost}"),
         remedy: Some(remedy.into()),
     }
 }
@@ -147,10 +163,21 @@ mod tests {
             (&["cpu", "freezer", "cpuacct"], None, Status::Fail, "without memory, pids"),
             (&[], None, Status::Fail, "no cgroup file system"),
         ] {
-            let finding = judge_controllers(&legacy(controllers), unified);
+            let finding = judge_controllers(&legacy(controllers), unified, CpuLimits::Required);
             assert_eq!(finding.status, status, "{finding:?}");
             assert!(finding.detail.contains(words), "{finding:?}");
         }
+    }
+
+    #[test]
+    fn an_operator_can_do_without_cpu_limits_and_is_told_what_is_lost() {
+        let without = |unified| judge_controllers(&legacy(&[]), Some(unified), CpuLimits::None);
+        for unified in ["memory pids\n", "cpu memory pids\n"] {
+            let finding = without(unified);
+            assert_eq!(finding.status, Status::Warn, "{finding:?}");
+            assert!(finding.detail.contains("every processor"), "{finding:?}");
+        }
+        assert_eq!(without("pids\n").status, Status::Fail);
     }
 
     #[test]

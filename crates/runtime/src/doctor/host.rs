@@ -9,8 +9,9 @@ const MIB: u64 = 1 << 20;
 
 /// Free disk below which the first image or a few sandboxes fill it.
 const DISK_WARN_BYTES: u64 = 10 * GIB;
-/// Free disk below which one sandbox with a small disk may not fit.
-const DISK_FAIL_BYTES: u64 = GIB;
+/// Free disk below which the store itself may not be able to write. A server with little more than that still has to
+/// start: its sandboxes are there, and deleting some is what makes room.
+const DISK_FAIL_BYTES: u64 = 16 * MIB;
 /// Free inodes below which unpacking an image may fail: a distribution's has some 10,000 files.
 const INODES_WARN: u64 = 100_000;
 

@@ -15,6 +15,8 @@ mod mounts;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::cgroup::CpuLimits;
+
 /// How a probe ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
@@ -60,6 +62,8 @@ pub struct Subject {
     pub data_dir: PathBuf,
     /// The host's user and group ids that sandboxes get theirs from.
     pub ids: Range<u32>,
+    /// Whether sandboxes are to have a CPU limit.
+    pub cpu_limits: CpuLimits,
 }
 
 impl Subject {
@@ -74,7 +78,7 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
     let mut findings = vec![host::root(), kernel::version()];
     findings.extend(kernel::namespaces());
     findings.extend([kernel::seccomp(), kernel::pidfd()]);
-    findings.extend(cgroups::examine());
+    findings.extend(cgroups::examine(subject.cpu_limits));
     findings.extend([mounts::mount_api(), mounts::overlay(), mounts::ext4(), mounts::idmap(subject)]);
     findings.extend([mounts::loop_devices(), mounts::mkfs()]);
     findings.push(ids::conflicts(&subject.ids));
@@ -93,7 +97,11 @@ mod tests {
 
     #[test]
     fn every_probe_has_a_name_of_its_own_a_detail_and_a_remedy_where_it_complains() {
-        let subject = Subject { data_dir: "/var/lib/lazaret".into(), ids: 1_879_048_192..2_147_000_000 };
+        let subject = Subject {
+            data_dir: "/var/lib/lazaret".into(),
+            ids: 1_879_048_192..2_147_000_000,
+            cpu_limits: CpuLimits::Required,
+        };
         let findings = examine(&subject);
         let mut names = findings.iter().map(|finding| finding.name).collect::<Vec<_>>();
         names.sort_unstable();
@@ -118,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_missing_data_directory_is_judged_by_what_is_above_it() {
-        let subject = Subject { data_dir: "/usr/no/such/lazaret".into(), ids: 0..1 };
+        let subject =
+            Subject { data_dir: "/usr/no/such/lazaret".into(), ids: 0..1, cpu_limits: CpuLimits::Required };
         assert_eq!(subject.existing_dir(), Path::new("/usr"));
     }
 }

@@ -19,6 +19,8 @@ use lazaret_core::ports::Adopted;
 use super::NamespacesRuntime;
 use super::entry::Living;
 use crate::error::Error;
+use crate::guard::Volume;
+use crate::layout::DISK;
 use crate::record::Record;
 use crate::spawner::wire::{Answer, Verb};
 
@@ -63,7 +65,18 @@ impl NamespacesRuntime {
             return Ok(Some(Adopted { alive, addresses, ..dead }));
         }
         match self.client.ask(Verb::Adopt { id: id.to_string(), run: run.clone() }).await? {
-            (Answer::Found { alive: true, paused }, Some(pidfd)) => {
+            (Answer::Found { alive: true, paused }, descriptors) => {
+                let mut descriptors = descriptors.into_iter();
+                let pidfd =
+                    descriptors.next().ok_or_else(|| Error::SpawnerGone("no pidfd of a guest".to_owned()))?;
+                match (descriptors.next(), run.loop_device) {
+                    (Some(disk), Some(device)) => {
+                        let volume = Volume::new(disk, device, directory.join(DISK));
+                        self.guard.watch(id, run.pid, volume)?;
+                    }
+                    _ => tracing::warn!(sandbox.id = %id,
+                        "an earlier build started it: nothing but its own limit bounds its disk until it is started anew"),
+                }
                 self.ids().mark(run.id_range);
                 self.mark_network(run.network.as_ref());
                 let addresses = self.addresses_of(run.network.as_ref());

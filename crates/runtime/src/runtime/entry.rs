@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use lazaret_core::SandboxId;
+use lazaret_core::ports::Death;
 use tokio::io::unix::AsyncFd;
 
 use crate::error::Error;
@@ -22,13 +23,15 @@ pub(super) struct Living {
     pidfd: AsyncFd<OwnedFd>,
     /// In place of the run's, once its policy was changed.
     network: Mutex<Option<NetworkRun>>,
+    /// Why it came to its end, once that is known.
+    death: OnceLock<Death>,
 }
 
 impl Living {
     pub(super) fn new(run: Run, times: Option<StartTimes>, pidfd: OwnedFd) -> Result<Self, Error> {
         let pidfd = sys::readiness::watch(pidfd).map_err(Error::file("watch", "a pidfd"))?;
         let network = Mutex::new(run.network.clone());
-        Ok(Self { run, times, pidfd, network })
+        Ok(Self { run, times, pidfd, network, death: OnceLock::new() })
     }
 
     /// Its network now.
@@ -38,6 +41,16 @@ impl Living {
 
     pub(super) fn set_network(&self, network: NetworkRun) {
         *self.network.lock().unwrap_or_else(PoisonError::into_inner) = Some(network);
+    }
+
+    /// Notes why it comes to its end; what was noted first holds.
+    pub(super) fn note_death(&self, death: Death) {
+        self.death.get_or_init(|| death);
+    }
+
+    /// Why it came to its end, as far as that is known.
+    pub(super) fn why_dead(&self) -> Death {
+        self.death.get().copied().unwrap_or(Death::Ended)
     }
 
     /// Returns when the process is dead.

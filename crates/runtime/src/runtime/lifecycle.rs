@@ -1,11 +1,12 @@
 //! The verbs that change a sandbox. Each holds the sandbox's lock, and can be called again after any failure.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lazaret_core::ports::{Instance, RuntimeSpec};
-use lazaret_core::{SandboxId, limits};
+use lazaret_core::SandboxId;
+use lazaret_core::ports::{Death, Instance, RuntimeSpec};
 use rustix::io::Errno;
 
 use super::NamespacesRuntime;
@@ -13,8 +14,10 @@ use super::adopt::{make_private_directory, remove_directory};
 use super::entry::{Entry, Living};
 use crate::disk;
 use crate::error::Error;
+use crate::guard::Volume;
 use crate::layout::{DISK, LOWERS_MAX};
 use crate::record::Record;
+use crate::spawner::StartTimes;
 use crate::spawner::wire::{Answer, LowerOrder, Request, StartOrder, Verb};
 use crate::template;
 
@@ -39,7 +42,7 @@ impl NamespacesRuntime {
         if Record::read(&directory)?.is_some() {
             return Ok(());
         }
-        self.check_host_disk()?;
+        self.guard.admit()?;
         let made = self.make_directory(&directory, spec.resources.disk_bytes).await;
         if made.is_err()
             && let Err(error) = remove_directory(&directory).await
@@ -80,7 +83,7 @@ impl NamespacesRuntime {
             return Ok(self.instance(&living));
         }
         let record = Record::read(&directory)?.ok_or(Error::NotFound(id))?;
-        self.check_host_disk()?;
+        self.guard.admit()?;
         let image = directory.join(DISK);
         await_release(id, &image).await?;
         template::repair(&image).await?;
@@ -132,22 +135,37 @@ impl NamespacesRuntime {
         order: StartOrder,
         directory: &Path,
     ) -> Result<Living, Error> {
-        match self.client.ask(Request::Start(Box::new(order))).await {
-            Ok((Answer::Started { times, .. }, Some(pidfd))) => {
+        let started = match self.client.ask(Request::Start(Box::new(order))).await {
+            Ok((Answer::Started { times, loop_device, .. }, descriptors)) => {
                 tracing::debug!(sandbox.id = %id, ?times, "the guest runs");
-                let run =
-                    Record::read(directory)?.and_then(|record| record.run).ok_or(Error::NotFound(id))?;
-                Living::new(run, Some(times), pidfd)
+                self.take_over(id, directory, times, loop_device, descriptors)
             }
             Ok((other, _)) => Err(Error::SpawnerGone(format!("unexpected answer {other:?}"))),
-            Err(error) => {
-                if matches!(error, Error::SpawnerGone(_) | Error::SpawnerSilent(_)) {
-                    // Nobody knows how far it got, so whatever is there is ended.
-                    self.client.ask(Verb::Clear { id: id.to_string() }).await?;
-                }
-                Err(error)
-            }
+            // The spawner has undone what it did.
+            Err(error @ Error::Setup { .. }) => return Err(error),
+            Err(error) => Err(error),
+        };
+        if started.is_err() {
+            // Nobody knows how far it got, or it is of no use, so whatever is there is ended.
+            self.guard.forget(id);
+            self.client.ask(Verb::Clear { id: id.to_string() }).await?;
         }
+        started
+    }
+
+    fn take_over(
+        &self,
+        id: SandboxId,
+        directory: &Path,
+        times: StartTimes,
+        loop_device: u32,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Living, Error> {
+        let [pidfd, disk] = <[OwnedFd; 2]>::try_from(descriptors)
+            .map_err(|these| Error::SpawnerGone(format!("{} descriptors of a guest", these.len())))?;
+        let run = Record::read(directory)?.and_then(|record| record.run).ok_or(Error::NotFound(id))?;
+        self.guard.watch(id, run.pid, Volume::new(disk, loop_device, directory.join(DISK)))?;
+        Living::new(run, Some(times), pidfd)
     }
 
     pub(super) async fn stop_sandbox(&self, id: SandboxId, grace: Duration) -> Result<(), Error> {
@@ -218,12 +236,13 @@ impl NamespacesRuntime {
         Ok(())
     }
 
-    pub(super) async fn wait_for_death(&self, id: SandboxId) -> Result<(), Error> {
-        let Some(entry) = self.entries.find(id) else { return Ok(()) };
-        let Some(living) = entry.living() else { return Ok(()) };
+    pub(super) async fn wait_for_death(&self, id: SandboxId) -> Result<Death, Error> {
+        let Some(entry) = self.entries.find(id) else { return Ok(Death::Ended) };
+        let Some(living) = entry.living() else { return Ok(Death::Ended) };
         living.death().await?;
         let _verb = entry.verbs.lock().await;
-        self.settle(id, &entry).await
+        self.settle(id, &entry).await?;
+        Ok(living.why_dead())
     }
 
     /// Clears away what a dead guest left. The caller holds the sandbox's lock.
@@ -233,7 +252,12 @@ impl NamespacesRuntime {
             return Ok(());
         }
         self.client.forget(&id.to_string());
-        self.client.ask(Verb::Clear { id: id.to_string() }).await?;
+        self.guard.forget(id);
+        if let (Answer::Cleared { oom_kills: 1.. }, _) =
+            self.client.ask(Verb::Clear { id: id.to_string() }).await?
+        {
+            living.note_death(Death::OutOfMemory);
+        }
         let directory = self.data.sandbox(id);
         if let Some(record) = Record::read(&directory)? {
             record.ended().write(&directory).map_err(Error::file("write the record in", &directory))?;
@@ -249,17 +273,6 @@ impl NamespacesRuntime {
             pid: living.run.pid.unsigned_abs(),
             addresses: self.addresses_of(living.network().as_ref()),
         }
-    }
-
-    fn check_host_disk(&self) -> Result<(), Error> {
-        let path = self.data.root();
-        let status = rustix::fs::statvfs(path).map_err(|errno| Error::file("look at", path)(errno.into()))?;
-        let free_bytes = status.f_bavail.saturating_mul(status.f_frsize);
-        if free_bytes < limits::HOST_DISK_RESERVE_BYTES {
-            let needed_bytes = limits::HOST_DISK_RESERVE_BYTES;
-            return Err(Error::HostDiskFull { path: path.to_owned(), free_bytes, needed_bytes });
-        }
-        Ok(())
     }
 }
 

@@ -18,18 +18,20 @@ mod lifecycle;
 mod network;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use lazaret_core::ports::{
-    Adopted, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
+    Adopted, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
 };
 use lazaret_core::{EgressPolicy, Result, SandboxId};
 
+use crate::cgroup::CpuLimits;
 use crate::client::Client;
 use crate::connect::connect;
 use crate::error::Error;
+use crate::guard::{DiskSpace, Guard};
 use crate::id_range::{IdRanges, IdSpace};
 use crate::layout::DataDir;
 use crate::network::{GatewaySockets, NetworkConfig};
@@ -49,6 +51,10 @@ pub struct RuntimeConfig {
     pub cgroup_name: String,
     /// The host's ids that sandboxes get. Two servers on one host need two spaces, or their sandboxes share ids.
     pub id_space: IdSpace,
+    /// Whether sandboxes have a CPU limit.
+    pub cpu_limits: CpuLimits,
+    /// What sandboxes may take of the host's disk.
+    pub disk_space: DiskSpace,
     /// The program that becomes the spawner.
     pub spawner: Program,
     /// The network of sandboxes; `None` for none.
@@ -63,6 +69,8 @@ impl RuntimeConfig {
             lower_roots: vec![PathBuf::from("/usr")],
             cgroup_name: "lazaret".to_owned(),
             id_space: IdSpace::default(),
+            cpu_limits: CpuLimits::default(),
+            disk_space: DiskSpace::default(),
             spawner: Program::Itself,
             network: None,
         }
@@ -73,10 +81,12 @@ impl RuntimeConfig {
 #[derive(Debug)]
 pub struct NamespacesRuntime {
     data: DataDir,
-    client: Client,
+    /// Before the client, which it uses to the end.
+    guard: Guard,
+    client: Arc<Client>,
     ids: Mutex<IdRanges>,
     network: Option<Network>,
-    entries: Entries,
+    entries: Arc<Entries>,
 }
 
 impl NamespacesRuntime {
@@ -100,14 +110,25 @@ impl NamespacesRuntime {
             data_dir: canonical(&config.data_dir)?,
             lower_roots: config.lower_roots.iter().map(canonical).collect::<std::result::Result<_, _>>()?,
             cgroup_name: config.cgroup_name,
+            cpu_limits: config.cpu_limits,
+            disk_space: config.disk_space,
             network: config.network.map(|config| NetworkOrder { config, sockets_held: false }),
         };
+        let data = DataDir::on_host(&settings.data_dir);
+        let network = settings.network.as_ref().map(|order| Network::new(order.config.clone()));
+        let client = Arc::new(Client::launch(config.spawner, settings)?);
+        let entries = Arc::new(Entries::default());
+        let stop = {
+            let (client, entries) = (Arc::clone(&client), Arc::clone(&entries));
+            move |id, guest| stop_for_disk(&client, &entries, id, guest)
+        };
         Ok(Self {
-            data: DataDir::on_host(&settings.data_dir),
-            network: settings.network.as_ref().map(|order| Network::new(order.config.clone())),
-            client: Client::launch(config.spawner, settings)?,
+            guard: Guard::start(data.clone(), config.disk_space, stop)?,
+            data,
+            network,
+            client,
             ids: Mutex::new(IdRanges::new(config.id_space)),
-            entries: Entries::default(),
+            entries,
         })
     }
 
@@ -137,9 +158,7 @@ impl NamespacesRuntime {
     async fn measure(&self, id: SandboxId) -> std::result::Result<Usage, Error> {
         let disk = self.data.sandbox(id).join(crate::layout::DISK);
         let metadata = tokio::fs::metadata(&disk).await.map_err(|_| Error::NotFound(id))?;
-        /// Bytes in a block of `st_blocks`, whatever the file system's own blocks are (stat(3type)).
-        const STAT_BLOCK_BYTES: u64 = 512;
-        let disk_bytes = std::os::unix::fs::MetadataExt::blocks(&metadata) * STAT_BLOCK_BYTES;
+        let disk_bytes = crate::guard::allocated(&metadata);
         let usage = match self.client.ask(Verb::Measure { id: id.to_string() }).await? {
             (Answer::Usage(usage), _) => usage,
             _ => return Ok(Usage { disk_bytes, ..Usage::default() }),
@@ -198,7 +217,7 @@ impl Runtime for NamespacesRuntime {
         Ok(self.delete_sandbox(id).await?)
     }
 
-    async fn wait(&self, id: SandboxId) -> Result<()> {
+    async fn wait(&self, id: SandboxId) -> Result<Death> {
         Ok(self.wait_for_death(id).await?)
     }
 
@@ -217,6 +236,18 @@ impl Runtime for NamespacesRuntime {
 
     async fn usage(&self, id: SandboxId) -> Result<Usage> {
         Ok(self.measure(id).await?)
+    }
+}
+
+/// Ends a sandbox for whose promises the host's disk has no room, unless that guest has gone or a verb is at work on it:
+/// the next look tells whether it is still needed. Whoever waits for the death does the rest.
+fn stop_for_disk(client: &Client, entries: &Entries, id: SandboxId, guest: i32) {
+    let Some(entry) = entries.find(id) else { return };
+    let Ok(_verb) = entry.verbs.try_lock() else { return };
+    let Some(living) = entry.living().filter(|living| living.run.pid == guest) else { return };
+    living.note_death(Death::HostDiskFull);
+    if let Err(error) = client.ask_and_block(Verb::Kill { id: id.to_string() }) {
+        tracing::error!(sandbox.id = %id, %error, "a sandbox could not be stopped");
     }
 }
 

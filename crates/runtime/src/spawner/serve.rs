@@ -16,8 +16,9 @@ use super::channel::Channel;
 use super::start::Starting;
 use super::tree;
 use super::wire::{Answer, NetworkState, Numbered, Request, Settings};
-use crate::cgroup::{self, Cgroups, Group};
+use crate::cgroup::{self, Cgroups, CpuLimits, Group};
 use crate::error::{At, SetupError, Step};
+use crate::guard::{self, DiskSpace, Volume};
 use crate::guest_binary::GUEST;
 use crate::layout::DataDir;
 use crate::network::gateway::Gateway;
@@ -53,6 +54,8 @@ const LOCK_LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Living {
     pub(super) pidfd: OwnedFd,
     pub(super) group: Group,
+    /// Its disk; `None` if an earlier build started it.
+    pub(super) volume: Option<Volume>,
     /// `None` for one without a cable.
     pub(super) slot: Option<Slot>,
 }
@@ -70,6 +73,8 @@ pub(super) struct Spawner {
     /// Descriptor 3, which the guest's listening socket takes in a child.
     pub(super) reserved: RefCell<OwnedFd>,
     pub(super) null: OwnedFd,
+    pub(super) cpu_limits: CpuLimits,
+    disk_space: DiskSpace,
     /// By id.
     pub(super) living: HashMap<String, Living>,
     /// `None` if there is no network, or none any more.
@@ -105,7 +110,9 @@ pub(super) fn main() -> i32 {
         return CHANNEL_BROKEN;
     }
     drop(sockets);
-    let status = match spawner.serve(&mut channel) {
+    let served = spawner.serve(&mut channel);
+    spawner.hand_over_disks();
+    let status = match served {
         Ok(()) => ORDERLY,
         Err(_) => CHANNEL_BROKEN,
     };
@@ -177,6 +184,8 @@ fn prepare(
         boot_id,
         reserved: RefCell::new(reserved),
         null,
+        cpu_limits: settings.cpu_limits,
+        disk_space: settings.disk_space,
         living: HashMap::new(),
         gateway,
         parent,
@@ -233,7 +242,7 @@ impl Spawner {
                     Some((Numbered { number, body: Request::Start(order) }, _)) => {
                         match self.begin_start(number, &order) {
                             Ok(begun) => starting.push(begun),
-                            Err(failure) => answers.push((number, (Answer::Failed(failure), None))),
+                            Err(failure) => answers.push((number, (Answer::Failed(failure), Vec::new()))),
                         }
                     }
                     Some((Numbered { number, body: Request::Other(verb) }, _)) => {
@@ -242,11 +251,19 @@ impl Spawner {
                     None => server_is_there = false,
                 }
             }
-            for (number, (answer, pidfd)) in answers {
-                server_is_there = server_is_there && send(channel, number, answer, pidfd)?;
+            for (number, (answer, descriptors)) in answers {
+                server_is_there = server_is_there && send(channel, number, answer, &descriptors)?;
             }
         }
         Ok(())
+    }
+
+    /// Bounds what the living take of the host's disk until another server looks after it.
+    fn hand_over_disks(&self) {
+        let volumes = self.living.values().filter_map(|living| living.volume.as_ref());
+        if let Err(error) = guard::hand_over(self.data.root(), self.disk_space, volumes) {
+            eprintln!("lazaret spawner: cannot bound the disks of living sandboxes: {error}");
+        }
     }
 }
 
@@ -274,8 +291,8 @@ fn wait_for_any(channel: Option<&Channel>, starting: &[Starting]) -> rustix::io:
 }
 
 /// Sends an answer; `false` if the server is gone.
-fn send(channel: &Channel, number: u64, answer: Answer, pidfd: Option<OwnedFd>) -> rustix::io::Result<bool> {
-    let descriptors: Vec<_> = pidfd.iter().map(AsFd::as_fd).collect();
+fn send(channel: &Channel, number: u64, answer: Answer, descriptors: &[OwnedFd]) -> rustix::io::Result<bool> {
+    let descriptors: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
     match channel.send(&Numbered { number, body: answer }, &descriptors) {
         Err(Errno::PIPE) => Ok(false),
         other => other.map(|()| true),

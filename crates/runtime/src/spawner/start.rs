@@ -27,11 +27,12 @@ use super::serve::{Living, Spawner, cgroup_error};
 use super::undo::Undo;
 use super::verbs::{end_group, network_namespace};
 use super::wire::{Answer, Failure, Go, StartOrder, StartTimes};
-use crate::cgroup::{CpuLimit, Group, Limits, Ticket};
+use crate::cgroup::{CpuLimit, CpuLimits, Group, Limits, Ticket};
 use crate::child::{self, Inheritance};
-use crate::disk::open_disk;
+use crate::disk::{open_disk, top_directory};
 use crate::error::{At, SetupError, Step};
 use crate::filesystem::copy_of;
+use crate::guard::Volume;
 use crate::layout::{DISK, LOWERS_MAX, SOCKET, in_spawner};
 use crate::network::{Reach, Slot};
 use crate::process::{self, start_ticks};
@@ -67,10 +68,16 @@ pub(super) struct Starting {
     /// Of the request.
     number: u64,
     id: String,
+    begun: Begun,
+    undo: Undo,
+}
+
+/// What the steps before letting the child go have made.
+struct Begun {
     child: Child,
     group: Group,
+    volume: Volume,
     slot: Option<Slot>,
-    undo: Undo,
     watch: Stopwatch,
     times: StartTimes,
 }
@@ -86,12 +93,12 @@ impl Starting {
 
     /// Becomes readable when the child has become the guest or has failed.
     pub(super) fn channel(&self) -> &Channel {
-        &self.child.channel
+        &self.begun.child.channel
     }
 
     /// How long the child may still take.
     pub(super) fn patience_left(&self) -> Duration {
-        CHILD_PATIENCE.saturating_sub(self.watch.since_lap())
+        CHILD_PATIENCE.saturating_sub(self.begun.watch.since_lap())
     }
 }
 
@@ -100,19 +107,12 @@ impl Spawner {
     pub(super) fn begin_start(&self, number: u64, order: &StartOrder) -> Result<Starting, Failure> {
         let mut undo = Undo::default();
         match self.steps(order, &mut undo) {
-            Ok((child, group, watch, times)) => {
-                let slot = order.network.as_ref().map(|network| network.slot);
-                Ok(Starting { number, id: order.id.clone(), child, group, slot, undo, watch, times })
-            }
+            Ok(begun) => Ok(Starting { number, id: order.id.clone(), begun, undo }),
             Err(error) => Err(Failure { error, undo: undo.run() }),
         }
     }
 
-    fn steps(
-        &self,
-        order: &StartOrder,
-        undo: &mut Undo,
-    ) -> Result<(Child, Group, Stopwatch, StartTimes), SetupError> {
+    fn steps(&self, order: &StartOrder, undo: &mut Undo) -> Result<Begun, SetupError> {
         let mut watch = Stopwatch::start();
         let mut times = StartTimes::default();
         if self.living.contains_key(&order.id) {
@@ -124,11 +124,12 @@ impl Spawner {
         let listener = bind_listener(&socket)?;
         undo.push(move || unlink(&socket).at(Step::Socket, "unlink", &socket));
 
-        let disk = open_disk(&directory.join(DISK))?;
+        let image = directory.join(DISK);
+        let disk = open_disk(&image)?;
         times.disk_us = watch.lap_us();
 
         let cgroup_failed = |error| cgroup_error(Step::Cgroup, &error);
-        let group = self.cgroups.create(&order.id, &limits(order)).map_err(cgroup_failed)?;
+        let group = self.cgroups.create(&order.id, &limits(order, self.cpu_limits)).map_err(cgroup_failed)?;
         let made = group.clone();
         undo.push(move || end_group(&made));
         let ticket = group.ticket().map_err(cgroup_failed)?;
@@ -140,39 +141,44 @@ impl Spawner {
         times.clone_us = watch.lap_us();
 
         make_expendable(child.pid)?;
-        let layers = prepare_layers(order, child.pid, disk)?;
+        let layers = prepare_layers(order, child.pid, disk.mount.as_fd())?;
+        let volume = Volume::new(top_directory(&disk.mount)?, disk.device, image);
         times.layers_us = watch.lap_us();
 
         if let Some(network) = &order.network {
             self.connect(network, child.pid, undo)?;
         }
+        let slot = order.network.as_ref().map(|network| network.slot);
         times.network_us = watch.lap_us();
 
         let before = Record::read_or_new(&directory);
-        self.write_record(order, child.pid, &directory)?;
+        self.write_record(order, child.pid, disk.device, &directory)?;
         undo.push(move || before.write(&directory).at(Step::Record, "write", &directory));
         times.layers_us += watch.lap_us();
 
-        let borrowed: Vec<BorrowedFd<'_>> = layers.iter().map(AsFd::as_fd).collect();
+        let mut borrowed: Vec<BorrowedFd<'_>> = layers.iter().map(AsFd::as_fd).collect();
+        borrowed.push(disk.mount.as_fd());
         child.channel.send(&Go, &borrowed).at(Step::Layers, "send", "the layers")?;
-        Ok((child, group, watch, times))
+        Ok(Begun { child, group, volume, slot, watch, times })
     }
 
-    /// Looks what became of the child. The answer's descriptor is the guest's pidfd.
-    pub(super) fn finish_start(&mut self, mut starting: Starting) -> (Answer, Option<OwnedFd>) {
-        let outcome = await_guest(&mut starting.child)
-            .and_then(|()| starting.child.pidfd.try_clone().at(Step::Clone, "dup", "the pidfd"));
+    /// Looks what became of the child. The answer's descriptors are the guest's pidfd and the top of its disk.
+    pub(super) fn finish_start(&mut self, starting: Starting) -> (Answer, Vec<OwnedFd>) {
+        let Begun { mut child, group, volume, slot, mut watch, times } = starting.begun;
+        let outcome = await_guest(&mut child).and_then(|()| {
+            let pidfd = child.pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?;
+            Ok(vec![pidfd, volume.top().at(Step::Disk, "dup", "the top of the disk")?])
+        });
         match outcome {
-            Ok(pidfd_for_server) => {
-                let child_us = starting.watch.lap_us();
-                let times = StartTimes { child_us, total_us: starting.watch.total_us(), ..starting.times };
-                let pid = starting.child.pid.as_raw_nonzero().get();
-                let living =
-                    Living { pidfd: starting.child.pidfd, group: starting.group, slot: starting.slot };
+            Ok(for_server) => {
+                let child_us = watch.lap_us();
+                let times = StartTimes { child_us, total_us: watch.total_us(), ..times };
+                let (pid, loop_device) = (child.pid.as_raw_nonzero().get(), volume.device());
+                let living = Living { pidfd: child.pidfd, group, volume: Some(volume), slot };
                 self.living.insert(starting.id, living);
-                (Answer::Started { pid, times }, Some(pidfd_for_server))
+                (Answer::Started { pid, loop_device, times }, for_server)
             }
-            Err(error) => (Answer::Failed(Failure { error, undo: starting.undo.run() }), None),
+            Err(error) => (Answer::Failed(Failure { error, undo: starting.undo.run() }), Vec::new()),
         }
     }
 
@@ -218,7 +224,13 @@ impl Spawner {
         }
     }
 
-    fn write_record(&self, order: &StartOrder, pid: Pid, directory: &Path) -> Result<(), SetupError> {
+    fn write_record(
+        &self,
+        order: &StartOrder,
+        pid: Pid,
+        loop_device: u32,
+        directory: &Path,
+    ) -> Result<(), SetupError> {
         const STEP: Step = Step::Record;
         let start_ticks = start_ticks(pid).and_then(|ticks| ticks.ok_or(Errno::SRCH.into())).at(
             STEP,
@@ -231,16 +243,20 @@ impl Spawner {
             start_ticks,
             id_range: order.id_range,
             network: order.network.clone(),
+            loop_device: Some(loop_device),
         };
         Record::of(run).write(directory).at(STEP, "write", directory)
     }
 }
 
-fn limits(order: &StartOrder) -> Limits {
+fn limits(order: &StartOrder, cpu: CpuLimits) -> Limits {
     Limits {
         memory_bytes: order.memory_bytes,
         pids: order.pids,
-        cpu: Some(CpuLimit { millis: order.cpu_millis, weight: CPU_WEIGHT }),
+        cpu: match cpu {
+            CpuLimits::Required => Some(CpuLimit { millis: order.cpu_millis, weight: CPU_WEIGHT }),
+            CpuLimits::None => None,
+        },
     }
 }
 
@@ -272,8 +288,8 @@ fn make_expendable(child: Pid) -> Result<(), SetupError> {
     std::fs::write(&path, OOM_SCORE_ADJUSTMENT).at(Step::Clone, "write", &path)
 }
 
-/// Gives the child its ids, and makes copies of the image's trees and the disk that show them with those ids.
-fn prepare_layers(order: &StartOrder, child: Pid, disk: OwnedFd) -> Result<Vec<OwnedFd>, SetupError> {
+/// Gives the child its ids, makes copies of the image's trees that show them with those ids, and the disk show its own.
+fn prepare_layers(order: &StartOrder, child: Pid, disk: BorrowedFd<'_>) -> Result<Vec<OwnedFd>, SetupError> {
     const STEP: Step = Step::Layers;
     if order.lowers.is_empty() || order.lowers.len() > LOWERS_MAX {
         return Err(Errno::TOOBIG).at(STEP, "count", "the lowers of the image");
@@ -287,14 +303,13 @@ fn prepare_layers(order: &StartOrder, child: Pid, disk: OwnedFd) -> Result<Vec<O
     let user_namespace =
         open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).at(Step::IdRange, "open", &path)?;
 
-    let mut layers = Vec::with_capacity(order.lowers.len() + 1);
+    let mut layers = Vec::with_capacity(order.lowers.len());
     for lower in &order.lowers {
         let copy = copy_of(STEP, &in_spawner(&lower.source))?;
         sys::mount::idmap(&copy, user_namespace.as_fd()).at(STEP, "idmap", &lower.source)?;
         layers.push(copy);
     }
-    sys::mount::idmap(&disk, user_namespace.as_fd()).at(STEP, "idmap", "the disk")?;
-    layers.push(disk);
+    sys::mount::idmap(disk, user_namespace.as_fd()).at(STEP, "idmap", "the disk")?;
     Ok(layers)
 }
 

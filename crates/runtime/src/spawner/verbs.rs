@@ -12,8 +12,10 @@ use super::serve::{Living, Spawner, cgroup_error};
 use super::start::Starting;
 use super::wire::{Answer, Usage, Verb};
 use crate::cgroup::{self, Group};
+use crate::disk::{open_again, top_directory};
 use crate::error::{At, SetupError, Step};
-use crate::layout::SOCKET;
+use crate::guard::Volume;
+use crate::layout::{DISK, SOCKET};
 use crate::network::Reach;
 use crate::process;
 use crate::record::{NetworkRun, Run};
@@ -26,7 +28,7 @@ const FREEZE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Spawner {
     /// Handles everything but a start.
-    pub(super) fn handle(&mut self, verb: Verb, starting: &[Starting]) -> (Answer, Option<OwnedFd>) {
+    pub(super) fn handle(&mut self, verb: Verb, starting: &[Starting]) -> (Answer, Vec<OwnedFd>) {
         let outcome = match verb {
             Verb::Adopt { id, run } => return self.adopt(id, &run),
             Verb::Sweep => self.sweep(starting),
@@ -39,20 +41,29 @@ impl Spawner {
             Verb::SetNetwork { id, network } => self.set_network(&id, network),
             Verb::Farewell => self.farewell(),
         };
-        (outcome.unwrap_or_else(|error| Answer::Failed(error.into())), None)
+        (outcome.unwrap_or_else(|error| Answer::Failed(error.into())), Vec::new())
     }
 
     /// Takes over what an earlier spawner started, if it lives.
-    fn adopt(&mut self, id: String, run: &Run) -> (Answer, Option<OwnedFd>) {
+    fn adopt(&mut self, id: String, run: &Run) -> (Answer, Vec<OwnedFd>) {
         let found = || -> Result<_, SetupError> {
             let Some(pidfd) = process::find(run, &self.boot_id).at(Step::Clone, "find", &id)? else {
                 return Ok(None);
             };
             let group = self.group(&id)?.ok_or(Errno::NOENT).at(Step::Cgroup, "find", &id)?;
             let paused = group.is_frozen().map_err(|error| cgroup_error(Step::Freezer, &error))?;
-            let for_server = pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?;
+            let mut for_server = vec![pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?];
+            let volume = match run.loop_device {
+                Some(device) => {
+                    let image = self.data.sandboxes().join(&id).join(DISK);
+                    let top = top_directory(open_again(&image, device)?.mount)?;
+                    for_server.push(top.try_clone().at(Step::Disk, "dup", "the top of the disk")?);
+                    Some(Volume::new(top, device, image))
+                }
+                None => None,
+            };
             let slot = run.network.as_ref().map(|network| network.slot);
-            Ok(Some((Living { pidfd, group, slot }, for_server, paused)))
+            Ok(Some((Living { pidfd, group, volume, slot }, for_server, paused)))
         };
         match found() {
             Ok(Some((living, for_server, paused))) => {
@@ -60,10 +71,10 @@ impl Spawner {
                     gateway.borrow_mut().note(*slot, reach);
                 }
                 self.living.insert(id, living);
-                (Answer::Found { alive: true, paused }, Some(for_server))
+                (Answer::Found { alive: true, paused }, for_server)
             }
-            Ok(None) => (Answer::Found { alive: false, paused: false }, None),
-            Err(error) => (Answer::Failed(error.into()), None),
+            Ok(None) => (Answer::Found { alive: false, paused: false }, Vec::new()),
+            Err(error) => (Answer::Failed(error.into()), Vec::new()),
         }
     }
 
@@ -173,12 +184,15 @@ impl Spawner {
         {
             gateway.borrow_mut().permit(slot, &Reach::Nothing)?;
         }
+        let mut oom_kills = 0;
         if let Some(group) = self.group(id)? {
+            // A group that is half gone tells nothing any more.
+            oom_kills = group.stats().map_or(0, |stats| stats.oom_kills);
             end_group(&group)?;
         }
         let socket = self.data.sandboxes().join(id).join(SOCKET);
         match unlink(&socket) {
-            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(Answer::Done),
+            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(Answer::Cleared { oom_kills }),
             Err(errno) => Err(errno).at(Step::Removal, "unlink", socket),
         }
     }

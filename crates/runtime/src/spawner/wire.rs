@@ -7,7 +7,7 @@
 //!     │── Start ─────────────────▶│── clone3 ───────────────────▶│ waits
 //!     │                           │── Go + layers, disk ────────▶│ makes the root file system, confines itself
 //!     │                           │◀── SetupError, or the end ───│ executes the guest, which closes the channel
-//!     │◀──── Started + a pidfd ───│
+//!     │◀─ Started + pidfd, disk ──│
 //!     │── Freeze, Kill, ... ─────▶│
 //!     │◀────────────────── Done ──│
 //! ```
@@ -21,7 +21,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::CpuLimits;
 use crate::error::SetupError;
+use crate::guard::DiskSpace;
 use crate::id_range::IdRange;
 use crate::network::NetworkConfig;
 use crate::record::{NetworkRun, Run};
@@ -35,6 +37,10 @@ pub(crate) struct Settings {
     pub(crate) lower_roots: Vec<PathBuf>,
     /// Name of the cgroup above all sandboxes' cgroups.
     pub(crate) cgroup_name: String,
+    /// Whether sandboxes have a CPU limit.
+    pub(crate) cpu_limits: CpuLimits,
+    /// What sandboxes may take of the host's disk when there is no server to look after it.
+    pub(crate) disk_space: DiskSpace,
     /// `None` for no network.
     pub(crate) network: Option<NetworkOrder>,
 }
@@ -94,7 +100,7 @@ pub(crate) enum Verb {
     Measure { id: String },
     /// SIGKILL to the guest, with which everything in its PID namespace dies.
     Kill { id: String },
-    /// Remove what a dead sandbox left outside its directory, and its socket.
+    /// Remove what a dead sandbox left outside its directory, and its socket. Answered by `Cleared`.
     Clear { id: String },
     /// Freeze every process.
     Freeze { id: String },
@@ -170,12 +176,17 @@ pub(crate) struct Usage {
 pub(crate) enum Answer {
     /// The settings are in effect. The gateway's sockets come along, if there is a gateway and nobody holds them.
     Ready { network: NetworkState },
-    /// The guest runs. Its pidfd comes along.
-    Started { pid: i32, times: StartTimes },
-    /// What became of the sandbox. If it is alive, its pidfd comes along.
+    /// The guest runs. Its pidfd and the top directory of its disk come along.
+    Started { pid: i32, loop_device: u32, times: StartTimes },
+    /// What became of the sandbox. If it is alive, its pidfd and the top directory of its disk come along.
     Found { alive: bool, paused: bool },
     /// What the sandbox uses.
     Usage(Usage),
+    /// What was left of a sandbox is gone.
+    Cleared {
+        /// Processes of its last run that were killed for want of memory.
+        oom_kills: u64,
+    },
     /// It is done.
     Done,
     /// It was not done.

@@ -13,6 +13,8 @@ use super::check;
 
 /// `LOOP_CTL_GET_FREE` of linux/loop.h.
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
+/// `LOOP_GET_STATUS64` of linux/loop.h.
+const LOOP_GET_STATUS64: libc::c_ulong = 0x4C05;
 /// `LOOP_CONFIGURE` of linux/loop.h, since Linux 5.8.
 const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
 /// The device unbinds itself when it is closed and not mounted.
@@ -52,8 +54,13 @@ struct LoopConfig {
 pub(crate) struct LoopDevice {
     /// Keeps the device bound until it is mounted.
     pub(crate) device: OwnedFd,
-    /// Its node, to mount from.
-    pub(crate) path: PathBuf,
+    /// Its number, which is its as long as it is bound.
+    pub(crate) number: u32,
+}
+
+/// The node of the device with this number, to mount from.
+pub(crate) fn node(number: u32) -> PathBuf {
+    PathBuf::from(format!("/dev/loop{number}"))
 }
 
 /// Binds `file` to a free loop device with blocks of `block_size` bytes.
@@ -67,11 +74,10 @@ pub(crate) fn bind(file: impl AsFd, block_size: u32) -> Result<LoopDevice> {
     for _ in 0..BIND_TRIES {
         // SAFETY: this request takes no argument, and `control` is open.
         let result = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
-        let number = check(result.into())?;
-        let path = PathBuf::from(format!("/dev/loop{number}"));
-        let device = open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+        let number = u32::try_from(check(result.into())?).map_err(|_| Errno::OVERFLOW)?;
+        let device = open(node(number), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
         match configure(&device, file.as_fd().as_raw_fd(), block_size) {
-            Ok(()) => return Ok(LoopDevice { device, path }),
+            Ok(()) => return Ok(LoopDevice { device, number }),
             Err(Errno::BUSY) => {}
             Err(errno) => return Err(errno),
         }
@@ -89,6 +95,20 @@ fn configure(device: &OwnedFd, file: libc::c_int, block_size: u32) -> Result<()>
     // valid for the call; `device` is open.
     let result = unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) };
     check(result.into()).map(drop)
+}
+
+/// Device and inode number of the file that a device is bound to.
+///
+/// # Errors
+/// `ENXIO` if it is bound to none.
+pub(crate) fn backing_file(device: impl AsFd) -> Result<(u64, u64)> {
+    // SAFETY: `LoopInfo` is a plain struct of integers and arrays of them, for which all zeroes is a valid value.
+    let mut info: LoopInfo = unsafe { std::mem::zeroed() };
+    // SAFETY: the request writes a `struct loop_info64`, whose layout `LoopInfo` repeats, through a pointer that is valid
+    // for the call; the descriptor is open for as long as `device` is borrowed.
+    let result = unsafe { libc::ioctl(device.as_fd().as_raw_fd(), LOOP_GET_STATUS64, &raw mut info) };
+    check(result.into())?;
+    Ok((info.device, info.inode))
 }
 
 const _: () = {

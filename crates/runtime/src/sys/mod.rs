@@ -17,6 +17,7 @@ pub(crate) mod namespace_holder;
 pub(crate) mod readiness;
 pub(crate) mod seccomp;
 pub(crate) mod session;
+pub(crate) mod trim;
 
 use rustix::io::{Errno, Result};
 

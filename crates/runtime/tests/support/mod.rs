@@ -76,16 +76,40 @@ impl Host {
         self.config.network = Some(network);
     }
 
-    /// Puts the data directory on a file system of its own, of this size, for as long as the answer lives.
-    pub(crate) fn data_on_a_small_disk(&mut self, size: &str) -> SmallDisk {
+    /// Puts the data directory on a file system of its own, for as long as the answer lives.
+    pub(crate) fn data_on_a_small_disk(&mut self, kind: &str, bytes: u64) -> SmallDisk {
         let path = self.directory.path().join("small");
         std::fs::create_dir(&path).unwrap();
-        let size = std::ffi::CString::new(format!("size={size}")).unwrap();
-        rustix::mount::mount("small", &path, "tmpfs", rustix::mount::MountFlags::empty(), size.as_c_str())
-            .unwrap();
+        let mut mount = std::process::Command::new("mount");
+        if kind == "tmpfs" {
+            mount.args(["-t", kind, "-o", &format!("size={bytes}"), "small"]);
+        } else {
+            let image = self.directory.path().join("small.img");
+            File::create(&image).unwrap().set_len(bytes).unwrap();
+            let mkfs = std::process::Command::new(format!("mkfs.{kind}")).arg("-q").arg(&image).status();
+            assert!(mkfs.unwrap().success());
+            mount.args(["-t", kind, "-o", "loop"]).arg(image);
+        }
+        assert!(mount.arg(&path).status().unwrap().success());
         self.config.data_dir = path.join("data");
-        std::fs::create_dir(&self.config.data_dir).unwrap();
+        make_image(&self.image());
         SmallDisk(path)
+    }
+
+    /// Leaves so many bytes of the host's disk to the server.
+    pub(crate) fn keep_free(&mut self, bytes: u64) {
+        self.config.disk_space.reserve_bytes = bytes;
+    }
+
+    /// Gives all disks together so many bytes.
+    pub(crate) fn limit_disks(&mut self, bytes: u64) {
+        self.config.disk_space.total_bytes = Some(bytes);
+    }
+
+    /// Bytes that the host's disk has left.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        let status = rustix::fs::statvfs(&self.config.data_dir).unwrap();
+        status.f_bavail * status.f_frsize
     }
 
     pub(crate) fn launch(&mut self) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lazaret_core::ports::{
-    Adopted, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
+    Adopted, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
 };
 use lazaret_core::{EgressPolicy, Error, Result, SandboxId};
 use tokio::net::UnixStream;
@@ -54,7 +54,7 @@ impl Runtime for Socket {
         unsupported()
     }
 
-    async fn wait(&self, _: SandboxId) -> Result<()> {
+    async fn wait(&self, _: SandboxId) -> Result<Death> {
         unsupported()
     }
 

@@ -57,6 +57,18 @@ async fn a_blob_that_does_not_fit_leaves_nothing_and_a_smaller_one_is_taken() {
 }
 
 #[tokio::test]
+async fn a_blob_that_would_use_up_the_reserve_is_refused_before_it_does() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let reserve = DISK_BYTES as u64 / 2;
+    let blobs = BlobFiles::open(disk.path()).unwrap().keeping_free(reserve);
+    let endless = stream::repeat_with(|| Ok(vec![1; 100_000].into())).boxed();
+    let refused = blobs.put(endless, u64::MAX).await;
+    assert!(matches!(refused, Err(Error::LimitReached(Limit::HostDisk))), "{refused:?}");
+    assert_eq!(files_in(&disk.path().join("tmp")), 0);
+    blobs.put(body_from_bytes(vec![1; DISK_BYTES / 4]), u64::MAX).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_database_on_a_full_disk_refuses_writes_keeps_what_it_has_and_recovers() {
     let Some(disk) = SmallDisk::mount() else { return };
     let store = Sqlite::open(&disk.path().join("lazaret.db")).unwrap();

@@ -30,6 +30,8 @@ pub(crate) async fn every_state_and_reason_reads_back(opened: &OpenedStore) {
         Reason::Idle,
         Reason::EndOfLife,
         Reason::GuestDied,
+        Reason::OutOfMemory,
+        Reason::HostDiskFull,
         Reason::LostWithHost,
         Reason::StartFailed(String::new()),
         Reason::RemoveFailed("busy".to_owned()),
