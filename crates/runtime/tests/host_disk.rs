@@ -159,6 +159,7 @@ async fn space_that_was_set_aside_and_is_not_there_any_more_stops_the_sandbox_wi
     assert_eq!(host.runtime().wait(hoarder.id).await.unwrap(), Death::HostDiskFull);
     host.ping(neighbour.id).await;
     assert_sound(&host.directory_of(hoarder.id).join("disk.ext4"));
+    drop(somebody);
     std::fs::remove_file(host.config().data_dir.join("somebody")).unwrap();
     host.runtime().start(&hoarder).await.unwrap();
     host.ping(hoarder.id).await;
