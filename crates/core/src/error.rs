@@ -166,6 +166,8 @@ words!(
         Image => "image",
         /// A background exec.
         Exec => "exec",
+        /// An interpreter context.
+        Context => "context",
         /// The cursor of a listing.
         Cursor => "cursor",
     }
@@ -186,6 +188,10 @@ words!(
         CatalogueEntries => "files under the working directory",
         /// Retained background execs of one sandbox.
         BackgroundExecs => "background execs of this sandbox",
+        /// Interpreter contexts of one sandbox.
+        Contexts => "interpreter contexts of this sandbox",
+        /// Cells that wait for their turn in one context.
+        WaitingCells => "cells that wait in this context",
         /// Connections to one guest.
         GuestConnections => "concurrent operations in this sandbox",
         /// Keys of one account.

@@ -88,6 +88,11 @@ typed_id!(
     ExecId
 );
 
+typed_id!(
+    /// An interpreter that keeps its variables.
+    ContextId
+);
+
 /// Where new ids come from.
 pub trait Ids: Send + Sync + fmt::Debug {
     /// Sixteen bytes in the layout of the module picture, never given before.

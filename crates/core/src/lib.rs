@@ -23,6 +23,7 @@ mod exec;
 mod file;
 mod ids;
 mod image;
+mod interpreter;
 pub mod limits;
 mod network;
 mod page;
@@ -45,8 +46,12 @@ pub use exec::{
     Stdin, Tty,
 };
 pub use file::{FileEntry, FileKind, FilePath, FileScope, ReadRange, WriteOptions};
-pub use ids::{AccountId, CatalogueEntryId, ExecId, Ids, KeyId, RandomIds, SandboxId, UploadId};
+pub use ids::{AccountId, CatalogueEntryId, ContextId, ExecId, Ids, KeyId, RandomIds, SandboxId, UploadId};
 pub use image::{Image, ImageConfig, ImageSource, ImportProgress};
+pub use interpreter::{
+    CellEvent, CellOutput, CellResult, CellSession, CellSpec, CodeError, ContextSpec, InterpreterContext,
+    Representation, Shown,
+};
 pub use network::{
     Allowlist, Cidr, DomainName, DomainPattern, DomainRule, EgressBounds, EgressPolicy, InvalidCidr,
     InvalidDomain, InvalidPolicy, PUBLIC_V6, SPECIAL_V4, SPECIAL_V6, Service, is_public,

@@ -61,7 +61,17 @@ pub const EXEC_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 pub const EXEC_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Chunks that wait between a process and its reader before the process has to wait.
 pub const EXEC_CHANNEL_CHUNKS: usize = 16;
-/// Source text of a `run`, in bytes.
+/// Interpreter contexts of one sandbox. Each is a process, and its memory is the sandbox's own.
+pub const CONTEXTS_MAX: usize = 32;
+/// Cells that wait for their turn in one context: a queue, not a store.
+pub const CELLS_WAITING_MAX: usize = 32;
+/// Values that one cell may show, in bytes together: a few large figures.
+pub const CELL_VALUES_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// How long a context may go without a cell before it is ended.
+pub const CONTEXT_IDLE: Duration = Duration::from_secs(6 * 60 * 60);
+/// How long a warm interpreter without contexts may go unused before it is ended, so that an idle sandbox is small.
+pub const INTERPRETER_IDLE: Duration = Duration::from_secs(10 * 60);
+/// Source text of a `run` or a cell, in bytes.
 pub const RUN_CODE_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Largest uploaded file, the Files API's documented maximum.

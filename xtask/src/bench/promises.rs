@@ -54,6 +54,13 @@ pub(crate) fn judge(ours: &Ours, rows: &[Row]) -> Vec<Promise> {
         ),
         time("exec of true over HTTP, p50", ours.exec.p50(), 3),
         ratio("exec of true, against docker exec", ours.exec.p50(), against(Task::Exec, "docker"), 0.05),
+        time("print(1) in warm Python over HTTP, p50", ours.python.p50(), 4),
+        ratio(
+            "print(1) in warm Python, against docker exec",
+            ours.python.p50(),
+            against(Task::Python, "docker"),
+            0.1,
+        ),
         time("100 creates at once to first output, p99", ours.burst.p99(), 400),
         size("idle sandbox, PSS", ours.idle_pss_bytes, IDLE_PSS_BYTES),
         ratio(

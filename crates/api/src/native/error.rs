@@ -111,6 +111,8 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
             | Limit::AnswerBytes
             | Limit::CatalogueEntries
             | Limit::BackgroundExecs
+            | Limit::Contexts
+            | Limit::WaitingCells
             | Limit::GuestConnections
             | Limit::Keys
             | Limit::HostDisk

@@ -5,6 +5,7 @@
 //! What is deliberately strict: an unknown key of a body or a query string is refused, since it is a mistake.
 
 mod accounts;
+mod contexts;
 mod error;
 mod events;
 mod execs;

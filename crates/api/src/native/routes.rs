@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::error::Native;
-use super::{accounts, events, execs, files, images, operations, sandboxes, server};
+use super::{accounts, contexts, events, execs, files, images, operations, sandboxes, server};
 use crate::routing::Routes;
 
 /// The routes.
@@ -32,6 +32,11 @@ pub(crate) fn routes() -> Routes<Native> {
         .stream(POST, "/lazaret/v1/sandboxes/{id}/exec", execs::exec)
         .stream(GET, "/lazaret/v1/sandboxes/{id}/exec/ws", execs::socket)
         .stream(POST, "/lazaret/v1/sandboxes/{id}/run", execs::run)
+        .on(POST, "/lazaret/v1/sandboxes/{id}/contexts", contexts::create)
+        .on(GET, "/lazaret/v1/sandboxes/{id}/contexts", contexts::list)
+        .on(DELETE, "/lazaret/v1/sandboxes/{id}/contexts/{context}", contexts::delete)
+        .on(POST, "/lazaret/v1/sandboxes/{id}/contexts/{context}/interrupt", contexts::interrupt)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/contexts/{context}/execute", contexts::execute)
         .on(GET, "/lazaret/v1/sandboxes/{id}/execs", execs::list)
         .on(DELETE, "/lazaret/v1/sandboxes/{id}/execs/{exec}", execs::delete)
         .stream(GET, "/lazaret/v1/sandboxes/{id}/execs/{exec}/output", execs::output)

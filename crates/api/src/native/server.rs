@@ -11,7 +11,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::error::ErrorBody;
 use super::target::Asked;
-use super::{accounts, events, execs, files, images, sandboxes};
+use super::{accounts, contexts, events, execs, files, images, sandboxes};
 use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
@@ -84,12 +84,14 @@ pub fn open_api() -> String {
     modifiers(&Key),
     components(schemas(
         execs::wire::Started, execs::wire::Chunk, execs::wire::Exited, execs::wire::Failed,
-        execs::wire::Control, execs::wire::Told, events::wire::Event, files::wire::Directory
+        execs::wire::Control, execs::wire::Told, events::wire::Event, files::wire::Directory, contexts::wire::Shown, contexts::wire::CodeError,
+        contexts::wire::CellEnded
     )),
     paths(
         sandboxes::create, sandboxes::list, sandboxes::show, sandboxes::delete, sandboxes::start,
         sandboxes::stop, sandboxes::pause, sandboxes::resume, sandboxes::stats,
         execs::exec, execs::run, execs::list, execs::output, execs::delete, execs::socket,
+        contexts::create, contexts::list, contexts::delete, contexts::interrupt, contexts::execute,
         files::read, files::write, files::remove, files::change,
         images::list, images::import, images::pull, images::delete,
         events::list,

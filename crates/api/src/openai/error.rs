@@ -167,7 +167,9 @@ fn limited(limit: Limit, error: &Error) -> Verdict {
         | Limit::StoredBytes
         | Limit::Keys
         | Limit::CatalogueEntries
-        | Limit::BackgroundExecs => {
+        | Limit::BackgroundExecs
+        | Limit::Contexts
+        | Limit::WaitingCells => {
             let code = Some("rate_limit_exceeded");
             let body = ErrorBody { message: sentence(error), kind: "requests", param: None, code };
             (StatusCode::TOO_MANY_REQUESTS, body)
@@ -203,7 +205,7 @@ fn not_found(kind: Kind, id: &str, context: &RequestContext) -> Verdict {
         }
         // No request of this contract names an image: the server's own is missing.
         Kind::Image => return internal(),
-        Kind::Account | Kind::Key | Kind::Exec => (None, format!("No such {kind}: {id}")),
+        Kind::Account | Kind::Key | Kind::Exec | Kind::Context => (None, format!("No such {kind}: {id}")),
     };
     invalid(StatusCode::NOT_FOUND, None, param.map(str::to_owned), message)
 }

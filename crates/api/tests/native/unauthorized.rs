@@ -19,6 +19,7 @@ fn filled(route: &Route, id: &str) -> String {
     let path = route.path.replacen("{id}", id, 1);
     let other = "00000000-0000-8000-8000-000000000000";
     path.replace("{exec}", other)
+        .replace("{context}", other)
         .replace("{key}", other)
         .replace("{*path}", "etc/hostname")
         .replace("{*name}", "host")
@@ -61,6 +62,7 @@ async fn another_accounts_sandbox_looks_like_a_missing_one_on_every_route() {
             let call = server.call(route.method.clone(), &filled(&route, id)).key(&stranger);
             let call = match route.path.rsplit('/').next() {
                 Some("exec") => call.json(&json!({"command": ["true"]})),
+                Some("execute") => call.json(&json!({"code": ""})),
                 Some("run") => call.json(&json!({"language": "python", "code": ""})),
                 Some("{*path}") if route.method == "POST" => call.json(&json!({"op": "mkdir"})),
                 _ => call,

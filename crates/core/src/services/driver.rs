@@ -252,6 +252,9 @@ impl Driver {
         record.state_since = self.context.now();
         // Memory first: it is what every request reads, and what the host is now like.
         self.entry.replace(record.clone());
+        if !state.is_live() {
+            self.entry.interpreters.forget().await;
+        }
         self.context.ports.store.update_sandbox(&record).await?;
         let kind = EventKind::StateChanged { state, reason };
         self.context.events.publish(&self.context, self.entry.account, Some(self.entry.id), kind).await;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::context::Context;
+use super::interpreters::{self, run::Script};
 use super::sandboxes::use_sandbox;
 use super::table::Entry;
 use crate::sandbox::{check_env, check_user};
@@ -129,7 +130,8 @@ impl Execs {
         guard.counted(self.context.ports.guest.remove_exec(id, exec).await)
     }
 
-    /// Runs a snippet with the image's interpreter, without state kept between calls.
+    /// Runs a snippet with the image's interpreter, without state kept between calls. Python forks the sandbox's warm
+    /// interpreter where that makes no difference but time; `interpreters/run.rs` lists where it would.
     ///
     /// # Errors
     /// As [`Execs::run`]; [`Error::Exec`] with [`ExecProblem::NoInterpreter`] if the image lacks it.
@@ -139,19 +141,32 @@ impl Execs {
             let reason = format!("is longer than {} bytes", limits::RUN_CODE_MAX_BYTES);
             return Err(Error::invalid("code", reason));
         }
-        let (entry, _guard) = use_sandbox(&self.context, caller, id).await?;
+        let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
         let snippet = Snippet::of(&self.context, run.language, run.code).await?;
         // A file of its own for each run, so that two at once do not meet; the snippet's user can read it.
         let token = ExecId::from_bytes(self.context.ports.ids.next(self.context.now()));
         let path = crate::FilePath::new(format!("/tmp/.lazaret-{token}{}", snippet.extension).into_bytes())?;
+        let mut command = vec![snippet.program.to_owned(), path.to_text()];
+        command.extend(run.args);
+        let spec = ExecSpec {
+            command,
+            cwd: run.cwd,
+            env: run.env,
+            timeout: run.timeout.or(Some(limits::EXEC_TIMEOUT_DEFAULT)),
+            output_limit_bytes: Some(limits::EXEC_OUTPUT_MAX_BYTES),
+            ..ExecSpec::default()
+        };
+        check(&spec)?;
+        if run.language == Language::Python
+            && let Some(session) = self.start_warm(&entry, &spec, &snippet.code).await?
+        {
+            guard.counted(Ok(()))?;
+            return finish(session.holding(guard), Bytes::new()).await;
+        }
         let scope = super::files::default_scope(&entry.record(), &entry.image_config);
         let options = WriteOptions { mode: 0o600, parents: true };
         let guest = &self.context.ports.guest;
         guest.write(id, &scope, &path, &options, body_from_bytes(snippet.code)).await?;
-        let mut command = vec![snippet.program.to_owned(), path.to_text()];
-        command.extend(run.args);
-        let spec =
-            ExecSpec { command, cwd: run.cwd, env: run.env, timeout: run.timeout, ..ExecSpec::default() };
         let result = self.run(caller, id, spec, Bytes::new()).await;
         if let Err(error) = guest.remove(id, &scope, &path, false).await {
             tracing::debug!(sandbox.id = %id, error = &error as &dyn std::error::Error, "a snippet stayed behind");
@@ -163,6 +178,17 @@ impl Execs {
             }
             result => result,
         }
+    }
+
+    /// Starts `python3 PATH ARGS...` as a fork of the warm interpreter; `None` where it has to be started afresh.
+    async fn start_warm(&self, entry: &Entry, spec: &ExecSpec, code: &Bytes) -> Result<Option<ExecSession>> {
+        let [_, path, args @ ..] = spec.command.as_slice() else { return Ok(None) };
+        let base = complete(entry, ExecSpec::default());
+        let script = Script { path, code, args, env: &spec.env };
+        let bounds = ExecSpec { cwd: spec.cwd.clone().or_else(|| base.cwd.clone()), ..spec.clone() };
+        let clock = Arc::clone(&self.context.ports.clock);
+        let guest = &*self.context.ports.guest;
+        interpreters::run::start(&entry.interpreters, guest, clock, entry.id, &base, &script, &bounds).await
     }
 }
 
@@ -229,7 +255,7 @@ async fn finish(session: ExecSession, stdin: Bytes) -> Result<ExecResult> {
 }
 
 /// The exec with the sandbox's and the image's defaults filled in.
-fn complete(entry: &Entry, mut spec: ExecSpec) -> ExecSpec {
+pub(super) fn complete(entry: &Entry, mut spec: ExecSpec) -> ExecSpec {
     let record = entry.record();
     let image = &entry.image_config;
     let mut env = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
@@ -246,7 +272,7 @@ fn complete(entry: &Entry, mut spec: ExecSpec) -> ExecSpec {
 }
 
 /// Refuses what `execve` could not carry.
-fn check(spec: &ExecSpec) -> Result<()> {
+pub(super) fn check(spec: &ExecSpec) -> Result<()> {
     let command = &spec.command;
     if command.first().is_none_or(String::is_empty) {
         return Err(Error::invalid("command", "is empty"));

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   Sandboxes ── table ── one driver task a sandbox ──▶ Runtime, Store
+//!   Execs ── warm Python ── Interpreters
 //!   Execs · Files · Catalogue ── lease guard ──▶ Guest
 //!   Uploads ──▶ Blobs, Store        Accounts · Images · Events ──▶ Store, Images
 //!   reconcile ── timer or wake-up ──▶ the same drivers
@@ -17,6 +18,7 @@ mod events;
 mod execs;
 mod files;
 mod images;
+mod interpreters;
 mod lease;
 mod network;
 mod reconcile;
@@ -34,6 +36,7 @@ pub use events::Events;
 pub use execs::{Execs, RunSpec};
 pub use files::Files;
 pub use images::Images;
+pub use interpreters::Interpreters;
 pub use lease::InUse;
 pub use sandboxes::{SandboxFilter, Sandboxes};
 pub use settings::{Settings, Tier};

@@ -38,6 +38,8 @@ pub(super) async fn pass(context: &Arc<Context>) {
     apply_leases(context).await;
     write_activity(context).await;
     audit::pass(context).await;
+    let now = context.ports.clock.monotonic();
+    context.table.all().iter().for_each(|entry| entry.interpreters.retire(now));
     let uploads = async {
         expire_uploads(context).await?;
         collect_blobs(context).await

@@ -14,8 +14,8 @@ use super::lease::Activity;
 use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
-    Accounts, Audit, Catalogue, Events, Execs, Files, Images, Sandboxes, Uploads, driver, events, network,
-    reconcile,
+    Accounts, Audit, Catalogue, Events, Execs, Files, Images, Interpreters, Sandboxes, Uploads, driver,
+    events, network, reconcile,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -29,6 +29,8 @@ pub struct Services {
     pub sandboxes: Sandboxes,
     /// Execs in sandboxes.
     pub execs: Execs,
+    /// Interpreters in sandboxes that keep their variables.
+    pub interpreters: Interpreters,
     /// Files in sandboxes, by path.
     pub files: Files,
     /// Files in sandboxes, by id.
@@ -77,6 +79,7 @@ impl Services {
             accounts: Accounts { context: shared(), known: Arc::default() },
             sandboxes: Sandboxes { context: shared() },
             execs: Execs { context: shared() },
+            interpreters: Interpreters { context: shared() },
             files: Files { context: shared() },
             catalogue: Catalogue { context: shared() },
             uploads: Uploads { context: shared() },

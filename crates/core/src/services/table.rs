@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::catalogue::Known;
 use super::driver::Command;
+use super::interpreters::Slot;
 use super::lease::Activity;
 use crate::{AccountId, Error, FilePath, ImageConfig, Limit, Result, Sandbox, SandboxId};
 
@@ -23,6 +24,8 @@ pub(super) struct Entry {
     pub(super) catalogue: tokio::sync::Mutex<Option<Known>>,
     /// Files inside that wait for their path.
     pub(super) staged: Mutex<BTreeSet<FilePath>>,
+    /// Warm Python and its contexts.
+    pub(super) interpreters: Slot,
     record: Mutex<Arc<Sandbox>>,
 }
 
@@ -41,6 +44,7 @@ impl Entry {
             mailbox,
             catalogue: tokio::sync::Mutex::new(None),
             staged: Mutex::default(),
+            interpreters: Slot::default(),
             record: Mutex::new(Arc::new(record)),
         }
     }

@@ -136,14 +136,14 @@ impl wire::Control {
     }
 }
 
-fn code_and_signal(exit: ExecExit) -> (Option<u8>, Option<u8>) {
+pub(in crate::native) fn code_and_signal(exit: ExecExit) -> (Option<u8>, Option<u8>) {
     match exit {
         ExecExit::Code(code) => (Some(code), None),
         ExecExit::Signal(signal) => (None, Some(signal)),
     }
 }
 
-fn millis(span: Duration) -> u64 {
+pub(in crate::native) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -186,7 +186,7 @@ impl From<lazaret_core::ExecResult> for wire::ExecResult {
 }
 
 /// The bytes as text, and to the base 64 as well if that loses something.
-fn text(bytes: Bytes) -> (String, Option<String>) {
+pub(in crate::native) fn text(bytes: Bytes) -> (String, Option<String>) {
     match String::from_utf8(bytes.into()) {
         Ok(text) => (text, None),
         Err(error) => {
@@ -222,7 +222,7 @@ impl From<BackgroundExec> for wire::Exec {
 }
 
 /// How long the host waits for an exec that has `timeout` inside: the guest enforces it, and may lie.
-pub(super) fn longest(timeout: Option<Duration>) -> Duration {
+pub(in crate::native) fn longest(timeout: Option<Duration>) -> Duration {
     /// Time for the start, the kill and the rest of the output.
     const MARGIN: Duration = Duration::from_secs(15);
     timeout.unwrap_or(limits::EXEC_TIMEOUT_DEFAULT).min(limits::EXEC_TIMEOUT_MAX) + MARGIN

@@ -86,11 +86,11 @@ fn follow(
 }
 
 /// What a session that ends without an exit means.
-pub(super) fn sandbox_ended() -> Error {
+pub(in crate::native) fn sandbox_ended() -> Error {
     Error::Unavailable { retry_after: None, source: "the sandbox ended during the exec".into() }
 }
 
-fn failed(error: Error) -> Event {
+pub(in crate::native) fn failed(error: Error) -> Event {
     event("error", &wire::Failed { error: problem(&Failure::from(error)) })
 }
 

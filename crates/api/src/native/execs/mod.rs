@@ -1,6 +1,6 @@
 //! Running commands and snippets, and following those in the background.
 
-mod convert;
+pub(super) mod convert;
 pub(super) mod events;
 mod socket;
 pub(super) mod wire;
