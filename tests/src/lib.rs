@@ -6,6 +6,7 @@
 //!   Native   the calls of the native API, each insisting on its success
 //!   Traces   what a data directory's sandboxes have left on the host: processes, mounts, cgroups, loop devices
 //!   escape   attempts to get out of a sandbox, and the places where they are made
+//!   registry Debian's docker-registry on loopback, and images for it
 //!   wait     the only way to wait: for a condition, with a deadline
 //! ```
 //!
@@ -16,6 +17,7 @@
 mod client;
 pub mod escape;
 mod native;
+pub mod registry;
 mod server;
 mod traces;
 pub mod wait;

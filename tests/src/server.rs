@@ -92,6 +92,14 @@ impl Server {
         Server::launch(&binary(), &[], folder, runtime_settings)
     }
 
+    /// Starts `binary` with further arguments to `serve` and more settings, in the form of the configuration file.
+    ///
+    /// # Errors
+    /// As [`Server::start_with`].
+    pub fn start_configured(binary: &Path, arguments: &[&str], settings: &str) -> Result<Server> {
+        Server::launch(binary, arguments, &std::env::temp_dir(), settings)
+    }
+
     fn launch(binary: &Path, arguments: &[&str], folder: &Path, runtime_settings: &str) -> Result<Server> {
         let data = tempfile::Builder::new()
             .prefix("lazaret-test-")

@@ -39,6 +39,14 @@ pub(crate) const OF_TESTS: &[Need] = &[
         why: "client suites; JavaScript in the host image",
     },
     Need { package: "npm", probe: ("npm", &["--version"]), why: "client suites" },
+    Need {
+        package: "docker-registry",
+        probe: ("docker-registry", &["--version"]),
+        why: "images are pulled from it",
+    },
+    Need { package: "skopeo", probe: ("skopeo", &["--version"]), why: "images are pushed with it" },
+    Need { package: "mmdebstrap", probe: ("mmdebstrap", &["--version"]), why: "a Debian image is made" },
+    Need { package: "busybox-static", probe: ("/bin/busybox", &["true"]), why: "an image without libc" },
 ];
 
 /// Installs the Debian packages of `needs` that are missing.

@@ -118,7 +118,8 @@ fn log(failure: &Failure, response: &Response) {
     let error = failure as &dyn std::error::Error;
     match failure {
         // It may work later, and says so: nobody needs to act on one.
-        Failure::Core(Error::Unavailable { .. }) | Failure::Rejected(Rejection::TimedOut) => {
+        Failure::Core(Error::Unavailable { .. } | Error::Upstream { .. })
+        | Failure::Rejected(Rejection::TimedOut) => {
             tracing::warn!(error, "a request could not be served for now");
         }
         _ => tracing::error!(error, "a request failed"),

@@ -49,6 +49,8 @@ pub struct ApiSettings {
 /// Where sources of the OpenAI contract differ, what this server does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenAiSettings {
+    /// Image of every container; the server's default if `None`.
+    pub default_image: Option<String>,
     /// Largest `expires_after.minutes`: the hosted service takes 20.
     pub expires_minutes_max: u32,
     /// Uploads keep their plain name under `/mnt/data` where it is free, instead of a unique prefix.
@@ -62,6 +64,7 @@ pub struct OpenAiSettings {
 impl Default for OpenAiSettings {
     fn default() -> Self {
         Self {
+            default_image: None,
             expires_minutes_max: 24 * 60,
             plain_names: false,
             require_provider: false,

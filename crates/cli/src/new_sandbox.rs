@@ -172,7 +172,8 @@ impl NewSandbox {
 
 /// Makes a sandbox; it runs when this returns.
 pub(crate) async fn make(client: &Client, body: &Value) -> Result<Sandbox> {
-    client.json(client.post(&["sandboxes"])?.json(body)).await
+    // The server may have to pull the image first, and bounds that itself.
+    client.json_within(None, client.post(&["sandboxes"])?.json(body)).await
 }
 
 fn some_of(map: Map<String, Value>) -> Option<Value> {

@@ -172,10 +172,38 @@ pub(crate) struct FileList {
     pub(crate) truncated: bool,
 }
 
-/// Images.
-#[derive(Debug, Deserialize)]
+/// Images that are here, and names that can be had.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ImageList {
     pub(crate) images: Vec<Image>,
+    #[serde(default)]
+    pub(crate) catalogue: Vec<OfferedImage>,
+}
+
+/// A name that can be had.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OfferedImage {
+    pub(crate) name: String,
+    pub(crate) reference: String,
+    pub(crate) popular: bool,
+    pub(crate) digest: Option<String>,
+    #[serde(flatten)]
+    pub(crate) more: Map<String, Value>,
+}
+
+/// How far a pull is.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PullProgress {
+    pub(crate) layers: Vec<LayerProgress>,
+}
+
+/// How far a layer is.
+#[derive(Debug, Deserialize)]
+pub(crate) struct LayerProgress {
+    pub(crate) digest: String,
+    pub(crate) bytes: u64,
+    pub(crate) fetched_bytes: u64,
+    pub(crate) step: String,
 }
 
 /// One image.

@@ -2,6 +2,7 @@
 //!
 //! `Display` is the public sentence. The `source()` chain is private: it is logged once at the boundary and never sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{State, Verb};
@@ -97,6 +98,19 @@ pub enum Error {
     #[error("limit reached: {0}")]
     LimitReached(Limit),
 
+    /// A server that was asked on the caller's behalf, such as a registry of images, did not do its part.
+    #[error("{what}: {problem}")]
+    Upstream {
+        /// Which server, and what was asked of it.
+        what: String,
+        /// Why it came to nothing.
+        problem: UpstreamProblem,
+        /// When to try again, if that server said so.
+        retry_after: Option<Duration>,
+        /// What happened, for the log.
+        source: BoxError,
+    },
+
     /// The request is well-formed and asks for what this build or this host does not do.
     #[error("not supported: {what}")]
     Unsupported {
@@ -127,6 +141,34 @@ impl Error {
     /// An [`Error::NotFound`].
     pub fn not_found(kind: Kind, id: impl ToString) -> Self {
         Self::NotFound { kind, id: id.to_string() }
+    }
+
+    /// The same failure for another caller who waited for the same work; what is private in it is shared.
+    pub fn for_another(error: &Arc<Self>) -> Self {
+        let source = || Box::new(Arc::clone(error)) as BoxError;
+        match &**error {
+            Self::Unauthenticated => Self::Unauthenticated,
+            Self::Forbidden { scope } => Self::Forbidden { scope },
+            Self::Invalid { field, reason } => Self::Invalid { field, reason: reason.clone() },
+            Self::NotFound { kind, id } => Self::NotFound { kind: *kind, id: id.clone() },
+            Self::AlreadyExists { kind, id } => Self::AlreadyExists { kind: *kind, id: id.clone() },
+            Self::Refused { kind, state, verb } => Self::Refused { kind: *kind, state: *state, verb: *verb },
+            Self::InUse { kind, id, by } => Self::InUse { kind: *kind, id: id.clone(), by: by.clone() },
+            Self::File { path, problem } => Self::File { path: path.clone(), problem: *problem },
+            Self::Exec { what, problem } => Self::Exec { what: what.clone(), problem: *problem },
+            Self::LimitReached(limit) => Self::LimitReached(*limit),
+            Self::Upstream { what, problem, retry_after, .. } => Self::Upstream {
+                what: what.clone(),
+                problem: *problem,
+                retry_after: *retry_after,
+                source: source(),
+            },
+            Self::Unsupported { what } => Self::Unsupported { what: what.clone() },
+            Self::Unavailable { retry_after, .. } => {
+                Self::Unavailable { retry_after: *retry_after, source: source() }
+            }
+            Self::Internal(_) => Self::Internal(source()),
+        }
     }
 
     /// An [`Error::Internal`].
@@ -264,3 +306,50 @@ words!(
         Other => "could not be started",
     }
 );
+
+words!(
+    /// Why a server that was asked on the caller's behalf did not do its part.
+    UpstreamProblem {
+        /// No connection could be made, or it broke more often than is tried.
+        Unreachable => "cannot be reached",
+        /// It wants credentials that the operator has not configured, or refuses those that are.
+        Denied => "denies access with the credentials that are configured for it",
+        /// It takes no more requests for now.
+        Throttled => "takes no more requests for now",
+        /// It answers with errors.
+        Failing => "answers with an error",
+        /// It sent nothing for too long.
+        Stalled => "stopped sending",
+        /// What it sent is not what its digest or its size says.
+        Corrupt => "what came is not what was announced",
+        /// What it sent is not of the protocol.
+        Malformed => "does not speak the protocol",
+        /// The operator's settings do not let the server connect to it.
+        NotAllowed => "is not a server that may be asked, by the operator's settings",
+    }
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_that_several_waited_for_reads_the_same_to_each() {
+        let failures = [
+            Error::invalid("image", "is bad"),
+            Error::not_found(Kind::Image, "x"),
+            Error::LimitReached(Limit::ImageSize),
+            Error::Upstream {
+                what: "docker.io".to_owned(),
+                problem: UpstreamProblem::Stalled,
+                retry_after: None,
+                source: "x".into(),
+            },
+            Error::internal("x"),
+        ];
+        for failure in failures {
+            let text = failure.to_string();
+            assert_eq!(Error::for_another(&Arc::new(failure)).to_string(), text);
+        }
+    }
+}

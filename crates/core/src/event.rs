@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{AccountId, Reason, SandboxId, State, Timestamp};
+use crate::{AccountId, Digest, Reason, SandboxId, State, Timestamp};
 
 /// One fact in the server's event log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,49 @@ pub enum EventKind {
         /// How often since the last such event of the same destination and reason.
         count: u64,
     },
+    /// A pull that the account waits for came a step further. Bytes on the way are not events: who pulls sees them.
+    ImagePull {
+        /// The image, as a full reference.
+        reference: String,
+        /// The step that was made.
+        step: PullStep,
+        /// The layer that made it, if one did.
+        layer: Option<Digest>,
+        /// Why the pull failed, if it did.
+        reason: Option<String>,
+    },
+}
+
+/// The steps of a pull that are events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullStep {
+    /// The registry is asked.
+    Started,
+    /// A layer is here.
+    LayerFetched,
+    /// A layer is applied, or an image that was here had it.
+    LayerReady,
+    /// The image is here.
+    Finished,
+    /// There will be no image, and nothing is kept.
+    Failed,
+}
+
+impl PullStep {
+    /// Every step.
+    pub const ALL: [Self; 5] =
+        [Self::Started, Self::LayerFetched, Self::LayerReady, Self::Finished, Self::Failed];
+
+    /// The word that dialects show and the store keeps.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::LayerFetched => "layer_fetched",
+            Self::LayerReady => "layer_ready",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// The account of events that are the operator's: no account has this id, since ids hold a time or are random.

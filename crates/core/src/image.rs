@@ -59,3 +59,54 @@ pub struct ImportProgress {
     /// File system entries that were written.
     pub entries: u64,
 }
+
+/// How far a pull has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PullProgress {
+    /// The image's layers, lowest first; empty until its manifest is here.
+    pub layers: Vec<LayerProgress>,
+}
+
+/// How far a layer of a pull has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerProgress {
+    /// Digest of the layer as the registry stores it.
+    pub digest: Digest,
+    /// Bytes that the registry stores.
+    pub bytes: u64,
+    /// Bytes of them that are here.
+    pub fetched_bytes: u64,
+    /// What is being done with it.
+    pub step: LayerStep,
+}
+
+/// What is being done with a layer; a layer never goes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LayerStep {
+    /// Others come first.
+    Waiting,
+    /// It is on its way.
+    Fetching,
+    /// It is here, and its digest is right.
+    Fetched,
+    /// It is being applied.
+    Unpacking,
+    /// It is applied, and its diff id is right.
+    Done,
+    /// An image that is here has it: it was not fetched.
+    Shared,
+}
+
+impl LayerStep {
+    /// The word that dialects show.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Fetching => "fetching",
+            Self::Fetched => "fetched",
+            Self::Unpacking => "unpacking",
+            Self::Done => "done",
+            Self::Shared => "shared",
+        }
+    }
+}

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod backoff;
 mod body;
 mod caller;
 mod catalogue;
@@ -23,6 +24,8 @@ mod exec;
 mod file;
 mod ids;
 mod image;
+mod image_catalogue;
+mod image_reference;
 mod interpreter;
 pub mod limits;
 mod network;
@@ -34,20 +37,23 @@ pub mod services;
 mod upload;
 
 pub use account::{Account, Key, KeyHash, Secret};
+pub use backoff::Backoff;
 pub use body::{Body, body_from_bytes, collect};
 pub use caller::{Caller, Scope};
 pub use catalogue::{CatalogueEntry, Source};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use digest::Digest;
-pub use error::{BoxError, Error, ExecProblem, FileProblem, Kind, Limit, Result};
-pub use event::{AUDIT_ACCOUNT, Event, EventKind, Refusal};
+pub use error::{BoxError, Error, ExecProblem, FileProblem, Kind, Limit, Result, UpstreamProblem};
+pub use event::{AUDIT_ACCOUNT, Event, EventKind, PullStep, Refusal};
 pub use exec::{
     BackgroundExec, ExecEvent, ExecExit, ExecInput, ExecOutput, ExecResult, ExecSession, ExecSpec, Language,
     Stdin, Tty,
 };
 pub use file::{FileEntry, FileKind, FilePath, FileScope, ReadRange, WriteOptions};
 pub use ids::{AccountId, CatalogueEntryId, ContextId, ExecId, Ids, KeyId, RandomIds, SandboxId, UploadId};
-pub use image::{Image, ImageConfig, ImageSource, ImportProgress};
+pub use image::{Image, ImageConfig, ImageSource, ImportProgress, LayerProgress, LayerStep, PullProgress};
+pub use image_catalogue::{CatalogueImage, ImageCatalogue};
+pub use image_reference::{BUILT_IN_IMAGE, ImageReference, NameError, digest_start};
 pub use interpreter::{
     CellEvent, CellOutput, CellResult, CellSession, CellSpec, CodeError, ContextSpec, InterpreterContext,
     Representation, Shown,

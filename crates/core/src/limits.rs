@@ -121,6 +121,12 @@ pub const EGRESS_CIDRS_MAX: usize = 64;
 /// Characters of a refused domain or network that a message shows.
 pub const EGRESS_TEXT_SHOWN_CHARS: usize = 80;
 
+/// Pulls of images that are under way at once; further ones wait for their turn. Each has several connections, and
+/// unpacking is bound by the disk.
+pub const PULLS_MAX: usize = 4;
+/// How long a create waits for its image to be pulled. A gigabyte at 20 Mbit/s takes seven minutes.
+pub const PULL_WAIT_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// Events kept in the log.
 pub const EVENTS_MAX: u64 = 100_000;
 /// Sources of refused requests that the audit tells apart at one time.

@@ -4,11 +4,11 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 
-use lazaret_core::{Digest, Error, Kind, Limit};
+use lazaret_core::{Digest, Error, ImageReference, Kind, Limit, NameError};
 
 use crate::archive::ArchiveError;
 use crate::host::HostError;
-use crate::reference::NameError;
+use crate::registry::RegistryError;
 use crate::unpack::compression::CompressionError;
 use crate::unpack::layer::{EntryError, LayerError};
 use crate::unpack::limits::Exceeded;
@@ -58,6 +58,18 @@ pub enum ImagesError {
     /// An import failed.
     #[error("the image cannot be imported")]
     Import(#[from] ImportError),
+    /// A registry did not give the image.
+    #[error("{image} cannot be pulled")]
+    Registry {
+        /// The image, as a full reference.
+        image: String,
+        /// Why.
+        #[source]
+        source: RegistryError,
+    },
+    /// The client of registries cannot be made: a proxy or the trust anchors of this machine are unusable.
+    #[error("registries cannot be asked")]
+    Client(#[source] reqwest::Error),
     /// A name for an image is malformed.
     #[error("{name:?} cannot name an image")]
     Name {
@@ -153,6 +165,11 @@ impl ImagesError {
         let path = path.into();
         move |source| ImagesError::Disk { action, path, source }
     }
+
+    /// A failure of the registry of `image`.
+    pub(crate) fn registry(image: &ImageReference, source: RegistryError) -> ImagesError {
+        ImagesError::Registry { image: image.to_string(), source }
+    }
 }
 
 impl From<ImagesError> for Error {
@@ -165,6 +182,7 @@ impl From<ImagesError> for Error {
             }
             ImagesError::Host(reason) => Error::Unsupported { what: sentence(&reason) },
             ImagesError::Import(ImportError::Body(error)) => error,
+            ImagesError::Registry { image, source } => source.into_core(&image),
             ImagesError::Import(import) => match import.fault() {
                 Fault::Archive => Error::invalid("image", sentence(&import)),
                 Fault::Limit(limit) => Error::LimitReached(limit),
@@ -175,6 +193,7 @@ impl From<ImagesError> for Error {
             | ImagesError::Record { .. }
             | ImagesError::Configuration { .. }
             | ImagesError::HostTree(_)
+            | ImagesError::Client(_)
             | ImagesError::Thread(_) => storage(error),
         }
     }
@@ -234,7 +253,7 @@ fn storage(error: ImagesError) -> Error {
 }
 
 /// An error with its causes, for a caller who sent the archive and can do something about each of them.
-fn sentence(error: &(dyn StdError + 'static)) -> String {
+pub(crate) fn sentence(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

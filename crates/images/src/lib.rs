@@ -1,24 +1,30 @@
 //! The `Images` port: the built-in `host` image, and a content store of images that came from archives.
 //!
 //! ```text
-//!   images (the port) ──▶ host      the host's own /usr under a synthesised root
-//!        │           ──▶ store     records, names and trees on disk
-//!        │           ──▶ archive   docker save, OCI layout or root file system: where the layers are
-//!        └──────────────▶ unpack    archives from strangers into trees, beneath one descriptor
+//!   images (the port) ─▶ shared    what is here, and the host's own /usr under a synthesised root (host)
+//!     │      │              └▶ store     records, names and trees on disk
+//!     │      └▶ pull   ─▶ registry  manifests and layers over HTTP
+//!     └───────▶ import ─▶ archive   docker save, OCI layout or root file system: where the layers are
+//!                  │
+//!       both ──────┴▶ assembly ─▶ unpack    archives from strangers into trees, beneath one descriptor
+//!                        └▶ publish         from a workspace to its place in the store
 //! ```
 //!
-//! Not here: who may import what, and which sandbox uses which image (core); mounting a tree (runtime); fetching
-//! from a registry.
+//! Not here: who may import and pull what, and which sandbox uses which image (core); mounting a tree (runtime).
 
 #![forbid(unsafe_code)]
 
 mod archive;
+mod assembly;
 mod error;
 mod hash;
 mod host;
 mod images;
 mod import;
-mod reference;
+mod publish;
+mod pull;
+pub mod registry;
+mod shared;
 mod store;
 pub mod unpack;
 mod upload;
@@ -26,6 +32,6 @@ mod upload;
 pub use archive::ArchiveError;
 pub use archive::config::ConfigError;
 pub use error::{ImagesError, ImportError};
-pub use host::{HOST_IMAGE, HostError};
+pub use host::HostError;
 pub use images::ImageStore;
-pub use reference::NameError;
+pub use registry::RegistryError;

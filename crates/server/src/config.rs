@@ -17,6 +17,7 @@ use lazaret_core::{Cidr, DomainPattern, EgressBounds, FilePath, Resources};
 use lazaret_runtime::NetworkConfig;
 use serde::Deserialize;
 
+use crate::image_config::Images;
 use crate::size::Size;
 
 /// The whole file. Every key is optional.
@@ -29,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     pub(crate) http: Http,
     pub(crate) sandbox: SandboxDefaults,
+    pub(crate) images: Images,
     pub(crate) openai: OpenAi,
     pub(crate) runtime: Runtime,
     pub(crate) network: Network,
@@ -113,6 +115,8 @@ pub(crate) struct SandboxDefaults {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct OpenAi {
+    /// Image of a container, which no request of this dialect names; the server's default unless set.
+    pub(crate) default_image: Option<String>,
     /// Largest `expires_after.minutes`. The hosted service takes 20.
     pub(crate) max_expiry_minutes: u32,
     /// Uploads keep their plain name where it is free, instead of a prefix of 32 hexadecimal digits.
@@ -123,7 +127,7 @@ pub(crate) struct OpenAi {
 
 impl Default for OpenAi {
     fn default() -> Self {
-        Self { max_expiry_minutes: 1440, plain_names: false, require_provider: false }
+        Self { default_image: None, max_expiry_minutes: 1440, plain_names: false, require_provider: false }
     }
 }
 
@@ -238,6 +242,7 @@ impl Config {
         default_resources.check().context("sandbox")?;
         Ok(Settings {
             default_image: self.default_image.clone().unwrap_or(defaults.default_image),
+            images: self.images.core_settings()?,
             default_resources,
             tiers,
             data_dir: FilePath::new("/mnt/data")?,

@@ -11,6 +11,7 @@ mod data_dir;
 mod descriptors;
 mod doctor;
 mod http;
+mod image_config;
 mod logging;
 mod serve;
 mod size;

@@ -21,6 +21,7 @@ use lazaret_core::services::{Ports, Services};
 use lazaret_core::{Clock, RandomIds, Secret};
 use lazaret_egress::{EgressConfig, EgressGateway, Listeners};
 use lazaret_images::ImageStore;
+use lazaret_images::registry::settings::RegistrySettings;
 use lazaret_images::unpack::limits::UnpackLimits;
 use lazaret_runtime::cgroup::CpuLimits;
 use lazaret_runtime::{
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::SystemClock;
 use crate::config::{Config, CpuLimit, LogFormat};
 use crate::data_dir::DataDir;
+use crate::image_config::proxies_of_environment;
 use crate::size::Size;
 use crate::{banner, descriptors, doctor, http, logging};
 
@@ -128,7 +130,9 @@ impl Server {
         let settings = self.config.core_settings()?;
         let gateway = open_gateway(&self.runtime, &self.config, &clock)?;
         let reserve_bytes = self.config.runtime.disk_reserve_bytes();
-        let ports = open_ports(&self.data, reserve_bytes, self.runtime, gateway, &clock).await?;
+        let registries = self.config.images.registry_settings(proxies_of_environment())?;
+        let ports =
+            open_ports(&self.data, reserve_bytes, self.runtime, gateway, &clock, registries).await?;
         let services = Services::start(ports, settings).await.context("adopting what is on this host")?;
 
         let own_key = self.api_key.is_some();
@@ -193,6 +197,7 @@ async fn open_ports(
     runtime: NamespacesRuntime,
     gateway: Option<Arc<dyn Gateway>>,
     clock: &Arc<dyn Clock>,
+    registries: RegistrySettings,
 ) -> anyhow::Result<Ports> {
     let (database, blobs, images) = (data.database(), data.path().join("blobs"), data.path().join("images"));
     let limits = UnpackLimits { disk_reserve_bytes: reserve_bytes, ..UnpackLimits::default() };
@@ -201,7 +206,8 @@ async fn open_ports(
         Ok((
             Sqlite::open(&database).context("opening the store")?,
             BlobFiles::open(&blobs).context("opening the uploaded files")?.keeping_free(reserve_bytes),
-            ImageStore::open(&images, Path::new("/"), image_clock, limits).context("opening the images")?,
+            ImageStore::open(&images, Path::new("/"), image_clock, limits, registries)
+                .context("opening the images")?,
         ))
     });
     let (store, blobs, images) = opened.await.context("opening the data directory")??;
@@ -230,6 +236,7 @@ fn api_settings(
     settings.rates = config.http.rates();
     settings.metrics = Some(Arc::new(move || metrics.render()));
     settings.openai.expires_minutes_max = config.openai.max_expiry_minutes;
+    settings.openai.default_image = config.openai.default_image.clone();
     settings.openai.plain_names = config.openai.plain_names;
     settings.openai.require_provider = config.openai.require_provider;
     settings

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use lazaret_core::{
-    Allowlist, EgressPolicy, EventKind, IdleAction, InvalidPolicy, LeasePolicy, Reason, Refusal, Resources,
-    Scope, State,
+    Allowlist, EgressPolicy, EventKind, IdleAction, InvalidPolicy, LeasePolicy, PullStep, Reason, Refusal,
+    Resources, Scope, State,
 };
 use serde::{Deserialize, Serialize};
 
@@ -227,6 +227,7 @@ pub(crate) enum EventKindRow {
     StateChanged { state: String, reason: Option<ReasonRow> },
     AccessDenied { refusal: String, account: Option<String>, peer: Option<IpAddr>, count: u64 },
     EgressDenied { destination: String, reason: String, count: u64 },
+    ImagePull { reference: String, step: String, layer: Option<String>, reason: Option<String> },
 }
 
 impl From<EventKind> for EventKindRow {
@@ -244,6 +245,12 @@ impl From<EventKind> for EventKindRow {
             EventKind::EgressDenied { destination, reason, count } => {
                 Self::EgressDenied { destination, reason, count }
             }
+            EventKind::ImagePull { reference, step, layer, reason } => Self::ImagePull {
+                reference,
+                step: step.name().to_owned(),
+                layer: layer.map(|layer| layer.to_string()),
+                reason,
+            },
         }
     }
 }
@@ -264,6 +271,11 @@ impl TryFrom<EventKindRow> for EventKind {
             }
             EventKindRow::EgressDenied { destination, reason, count } => {
                 Self::EgressDenied { destination, reason, count }
+            }
+            EventKindRow::ImagePull { reference, step, layer, reason } => {
+                let known = PullStep::ALL.into_iter().find(|known| known.name() == step);
+                let layer = layer.map(|layer| layer.parse().map_err(|_| UnknownWord(layer))).transpose()?;
+                Self::ImagePull { reference, step: known.ok_or(UnknownWord(step))?, layer, reason }
             }
         })
     }

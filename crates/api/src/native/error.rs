@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::header::{CONTENT_RANGE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use lazaret_core::{Error, ExecProblem, FileProblem, Kind, Limit};
+use lazaret_core::{Error, ExecProblem, FileProblem, Kind, Limit, UpstreamProblem};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -38,7 +38,7 @@ pub(crate) struct Problem {
     pub(crate) field: Option<String>,
     /// What to do about it.
     pub(crate) hint: Option<&'static str>,
-    /// For `exec_failed` and `file_failed`, why: a word for programs, from a closed set.
+    /// For `exec_failed`, `file_failed` and `upstream_failed`, why: a word for programs, from a closed set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<&'static str>,
 }
@@ -87,6 +87,7 @@ fn answer(failure: &Failure) -> (StatusCode, Problem) {
         problem: match failure {
             Failure::Core(Error::File { problem, .. }) => Some(file_problem(*problem)),
             Failure::Core(Error::Exec { problem, .. }) => Some(exec_problem(*problem)),
+            Failure::Core(Error::Upstream { problem, .. }) => Some(upstream_problem(*problem)),
             _ => None,
         },
     };
@@ -119,6 +120,7 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
             | Limit::IdRanges
             | Limit::Addresses => (StatusCode::TOO_MANY_REQUESTS, "limit_reached"),
         },
+        Error::Upstream { problem, .. } => (upstream_status(*problem), "upstream_failed"),
         Error::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "unsupported"),
         Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
@@ -211,7 +213,10 @@ fn hint(failure: &Failure) -> Option<&'static str> {
 
 fn retry_after_s(failure: &Failure) -> u64 {
     match failure {
-        Failure::Core(Error::Unavailable { retry_after: Some(span), .. })
+        Failure::Core(
+            Error::Unavailable { retry_after: Some(span), .. }
+            | Error::Upstream { retry_after: Some(span), .. },
+        )
         | Failure::Rejected(Rejection::TooMany { retry_after: span }) => whole_seconds(*span),
         _ => RETRY_AFTER_DEFAULT_S,
     }
@@ -241,6 +246,32 @@ const fn file_problem(problem: FileProblem) -> &'static str {
     }
 }
 
+const fn upstream_status(problem: UpstreamProblem) -> StatusCode {
+    match problem {
+        UpstreamProblem::Throttled => StatusCode::SERVICE_UNAVAILABLE,
+        UpstreamProblem::Stalled => StatusCode::GATEWAY_TIMEOUT,
+        UpstreamProblem::NotAllowed => StatusCode::FORBIDDEN,
+        UpstreamProblem::Unreachable
+        | UpstreamProblem::Denied
+        | UpstreamProblem::Failing
+        | UpstreamProblem::Corrupt
+        | UpstreamProblem::Malformed => StatusCode::BAD_GATEWAY,
+    }
+}
+
+const fn upstream_problem(problem: UpstreamProblem) -> &'static str {
+    match problem {
+        UpstreamProblem::Unreachable => "unreachable",
+        UpstreamProblem::Denied => "denied",
+        UpstreamProblem::Throttled => "throttled",
+        UpstreamProblem::Failing => "failing",
+        UpstreamProblem::Stalled => "stalled",
+        UpstreamProblem::Corrupt => "corrupt",
+        UpstreamProblem::Malformed => "malformed",
+        UpstreamProblem::NotAllowed => "not_allowed",
+    }
+}
+
 const fn exec_problem(problem: ExecProblem) -> &'static str {
     match problem {
         ExecProblem::ProgramNotFound => "program_not_found",
@@ -264,6 +295,12 @@ mod tests {
 
     /// One of each; the compiler asks for the words of a new variant, and the snapshot for its review.
     fn failures() -> Vec<Failure> {
+        let upstream = |problem| Error::Upstream {
+            what: "docker.io".to_owned(),
+            problem,
+            retry_after: None,
+            source: "a secret".into(),
+        };
         let core = [
             Error::Unauthenticated,
             Error::Forbidden { scope: "admin" },
@@ -277,6 +314,10 @@ mod tests {
             Error::Exec { what: "x".to_owned(), problem: ExecProblem::OutOfMemory },
             Error::LimitReached(Limit::Sandboxes),
             Error::LimitReached(Limit::UploadBytes),
+            upstream(UpstreamProblem::Corrupt),
+            upstream(UpstreamProblem::Throttled),
+            upstream(UpstreamProblem::Stalled),
+            upstream(UpstreamProblem::NotAllowed),
             Error::Unsupported { what: "pause".to_owned() },
             Error::Unavailable { retry_after: Some(Duration::from_secs(7)), source: "a secret".into() },
             Error::internal("a secret"),

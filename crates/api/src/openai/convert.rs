@@ -47,6 +47,7 @@ pub(super) fn spec(
     };
     Ok(SandboxSpec {
         name: Some(new.name.clone()),
+        image: settings.default_image.clone(),
         resources: Resources { memory_bytes, ..defaults },
         cwd: Some(lazaret_core::FilePath::new("/mnt/data").expect("a constant absolute path")),
         network: new.network_policy.as_ref().map(|Object(policy)| egress_policy(policy)).transpose()?,

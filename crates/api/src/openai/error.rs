@@ -141,6 +141,10 @@ fn core(error: &Error, context: &RequestContext) -> Verdict {
         Error::Exec { .. } => bad(None, None, sentence(error)),
         Error::LimitReached(limit) => limited(*limit, error),
         Error::Unsupported { .. } => bad(Some("unsupported_operation"), None, sentence(error)),
+        Error::Upstream { .. } => {
+            let body = ErrorBody { message: sentence(error), kind: SERVER, param: None, code: None };
+            (StatusCode::BAD_GATEWAY, body)
+        }
         Error::Unavailable { .. } => {
             let message = "The server is temporarily unable to do this. Try again soon.".to_owned();
             (StatusCode::SERVICE_UNAVAILABLE, ErrorBody { message, kind: SERVER, param: None, code: None })

@@ -16,7 +16,7 @@ pub(crate) fn routes() -> Routes<OpenAi> {
         .owns("/openai")
         .with_trailing_slash()
         .on(Method::GET, "/containers", containers::list)
-        .on(Method::POST, "/containers", containers::create)
+        .stream(Method::POST, "/containers", containers::create)
         .on(Method::GET, "/containers/{container_id}", containers::retrieve)
         .on(Method::DELETE, "/containers/{container_id}", containers::delete)
         .on(Method::GET, "/containers/{container_id}/files", container_files::list)

@@ -88,7 +88,7 @@ async fn a_bad_body_is_refused_naming_the_field() {
             r#"{"files":[{"upload":"00000000-0000-8000-8000-000000000000","path":"x"}]}"#,
             "400 invalid files[0].path: files[0].path: is not absolute",
         ),
-        (r#"{"image":"none"}"#, "404 not_found -: image none not found"),
+        (r#"{"image":"0123456789ab"}"#, "404 not_found -: image 0123456789ab not found"),
     ] {
         let answer =
             server.post(SANDBOXES).header("content-type", "application/json").body(body).send().await;

@@ -8,12 +8,12 @@ use clap::{Subcommand, ValueEnum};
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use reqwest::{Body, header};
-use serde_json::json;
 use tokio_util::io::ReaderStream;
 
+use super::pull::pull;
 use super::{each, print_json};
 use crate::client::Client;
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
 use crate::progress;
 use crate::stdio::read_stdin;
 use crate::terminal;
@@ -28,12 +28,13 @@ const CHUNK_BYTES: usize = 256 * 1024;
 #[command(after_help = "Examples:
   docker save alpine:latest | lazaret image import -
   lazaret image import rootfs.tar --name debian:minbase
+  lazaret image pull python:3.13-slim
   lazaret image ls
   lazaret run --rm -it --image alpine:latest -- sh")]
 pub enum Image {
-    /// Fetch an image from a registry
+    /// Fetch an image from its registry, or a mirror that the server knows
     Pull {
-        /// What to fetch, such as alpine:latest or ghcr.io/owner/name@sha256:...
+        /// A name that `image ls --all` shows, or a reference such as ghcr.io/owner/name:tag
         reference: String,
     },
     /// Take an image from a file: of `docker save`, an OCI archive, or a tar of a root file system
@@ -47,9 +48,12 @@ pub enum Image {
         #[arg(long, value_enum, default_value = "detect")]
         source: Source,
     },
-    /// List images
+    /// List what is here, and what could be had
     #[command(visible_alias = "list")]
     Ls {
+        /// Every name that could be had, not only the popular ones
+        #[arg(short, long, conflicts_with_all = ["json", "quiet"])]
+        all: bool,
         /// Print digests only
         #[arg(short, long, conflicts_with = "json")]
         quiet: bool,
@@ -90,8 +94,7 @@ impl Image {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<u8> {
         match self {
             Self::Pull { reference } => {
-                let request = client.post(&["images", "pull"])?.json(&json!({ "reference": reference }));
-                let image: Row = client.json_within(None, request).await?;
+                let image = pull(client, &reference).await?;
                 print(&image, Some(&reference), json)?;
                 Ok(0)
             }
@@ -100,12 +103,12 @@ impl Image {
                 print(&image, name.as_deref(), json)?;
                 Ok(0)
             }
-            Self::Ls { quiet } => {
-                let ImageList { images } = client.json(client.get(&["images"])?).await?;
+            Self::Ls { all, quiet } => {
+                let found: ImageList = client.json(client.get(&["images"])?).await?;
                 if json {
-                    return print_json(&json!({ "images": images })).map(|()| 0);
+                    return print_json(&found).map(|()| 0);
                 }
-                list(&images, quiet).map(|()| 0)
+                list(&found, quiet, all).map(|()| 0)
             }
             Self::Rm { images } => {
                 each(&images, async |image: &str| {
@@ -177,7 +180,7 @@ fn print(image: &Row, asked: Option<&str>, json: bool) -> Result<()> {
     Ok(())
 }
 
-fn list(images: &[Row], quiet: bool) -> Result<()> {
+fn list(ImageList { images, catalogue }: &ImageList, quiet: bool, all: bool) -> Result<()> {
     if quiet {
         for image in images {
             writeln!(io::stdout(), "{}", image.digest)?;
@@ -198,7 +201,22 @@ fn list(images: &[Row], quiet: bool) -> Result<()> {
             ]);
         }
     }
+    let (shown, hidden): (Vec<_>, Vec<_>) = catalogue
+        .iter()
+        .filter(|offered| offered.digest.is_none())
+        .partition(|offered| all || offered.popular);
+    for offered in shown {
+        rows.push(vec![
+            offered.name.clone(),
+            format!("from {}", offered.reference),
+            "not here".to_owned(),
+            "-".to_owned(),
+        ]);
+    }
     print_table(&["NAME", "DIGEST", "SIZE", "AGE"], rows)?;
+    if !hidden.is_empty() {
+        say(&format!("{} more names can be had; --all shows them", hidden.len()));
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod key;
 mod lifecycle;
 mod logs;
 mod ps;
+mod pull;
 mod rm;
 mod run;
 mod stats;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::{Body, Digest, Image, ImageSource, ImportProgress, Result};
+use crate::{Body, Digest, Image, ImageReference, ImageSource, ImportProgress, PullProgress, Result};
 
 /// One read-only tree on the host and where a sandbox sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub struct Rootfs {
 
 /// Where an import reports how far it is; readers see the latest value.
 pub type ProgressSender = watch::Sender<ImportProgress>;
+
+/// Where a pull reports how far each layer is; readers see the latest value.
+pub type PullSender = watch::Sender<PullProgress>;
 
 /// The content store.
 #[async_trait]
@@ -47,8 +50,9 @@ pub trait Images: Send + Sync {
         progress: ProgressSender,
     ) -> Result<Image>;
 
-    /// Fetches an image from a registry.
-    async fn pull(&self, reference: &str, progress: ProgressSender) -> Result<Image>;
+    /// Fetches an image from its registry, or from a mirror of it, and points its name at it. When the returned future
+    /// is dropped the pull ends soon and leaves nothing.
+    async fn pull(&self, reference: &ImageReference, progress: PullSender) -> Result<Image>;
 
     /// Removes a name, and the content behind it once nothing points at it. The caller has checked that no sandbox
     /// uses it.

@@ -9,7 +9,7 @@ mod transpiler;
 
 pub use gateway::{Denial, EgressUsage, Gateway, SandboxAddresses, Tenant};
 pub use guest::{Guest, Listing};
-pub use images::{Images, Lower, ProgressSender, Rootfs};
+pub use images::{Images, Lower, ProgressSender, PullSender, Rootfs};
 pub use runtime::{
     Adopted, ByteStream, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, Usage,
 };

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::audit::AuditLog;
 use super::events::EventLog;
+use super::pulls::Pulls;
 use super::settings::Settings;
 use super::table::Table;
 use crate::ports::{Blobs, Gateway, Guest, Images, Runtime, Store, Transpiler};
@@ -40,6 +41,7 @@ pub(super) struct Context {
     pub(super) table: Table,
     pub(super) events: EventLog,
     pub(super) audit: AuditLog,
+    pub(super) pulls: Pulls,
     /// Wakes the reconcilers before their timer does.
     pub(super) wake: tokio::sync::Notify,
     /// Uploads on their way in hold it for reading; the collector of unused blobs needs it for writing, so that it

@@ -3,8 +3,24 @@
 use std::sync::Arc;
 
 use super::context::Context;
+use super::pulls::{self, Pull};
+use super::settings::PullPolicy;
 use crate::ports::ProgressSender;
-use crate::{Body, Caller, Error, Image, ImageSource, Kind, Result, Scope, State};
+use crate::{
+    AccountId, Body, Caller, CatalogueImage, Error, Image, ImageReference, ImageSource, Kind, Result, Scope,
+    State, UpstreamProblem, digest_start, limits,
+};
+
+/// A name of the catalogue, and whether its image is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedImage {
+    /// The name.
+    pub name: String,
+    /// What it stands for.
+    pub image: CatalogueImage,
+    /// Digest of the image, if it is here.
+    pub here: Option<crate::Digest>,
+}
 
 /// Images of this server; all accounts share them.
 #[derive(Clone)]
@@ -28,8 +44,21 @@ impl Images {
     /// [`Error::NotFound`] if there is none.
     pub async fn get(&self, caller: &Caller, name: &str) -> Result<Image> {
         caller.need(Scope::SandboxesRead)?;
-        let found = self.context.ports.images.find(name).await?;
-        found.ok_or_else(|| Error::not_found(Kind::Image, name))
+        find(&self.context, name).await?.ok_or_else(|| Error::not_found(Kind::Image, name))
+    }
+
+    /// The names of the catalogue, in order, each with the image that is here for it.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] without [`Scope::SandboxesRead`].
+    pub async fn offered(&self, caller: &Caller) -> Result<Vec<OfferedImage>> {
+        caller.need(Scope::SandboxesRead)?;
+        let mut offered = Vec::new();
+        for (name, image) in self.context.settings.images.catalogue.iter() {
+            let here = find(&self.context, name).await?.map(|image| image.digest);
+            offered.push(OfferedImage { name: name.to_owned(), image: image.clone(), here });
+        }
+        Ok(offered)
     }
 
     /// Name of the image of sandboxes whose maker names none.
@@ -54,13 +83,17 @@ impl Images {
         self.context.ports.images.import(body, source, name, progress).await
     }
 
-    /// Fetches an image from a registry.
+    /// Fetches what a name means from its registry, also if an image of that name is here: a tag may have moved. Joins
+    /// the pull of the same image that is under way.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] without [`Scope::ImagesWrite`]; what the registry client reports.
-    pub async fn pull(&self, caller: &Caller, reference: &str, progress: ProgressSender) -> Result<Image> {
+    /// [`Error::Forbidden`] without [`Scope::ImagesWrite`]; [`Error::Invalid`] for what cannot be in a registry. The rest
+    /// is told by [`Pull::wait`].
+    pub fn pull(&self, caller: &Caller, name: &str) -> Result<Pull> {
         caller.need(Scope::ImagesWrite)?;
-        self.context.ports.images.pull(reference, progress).await
+        let reference = self.context.settings.images.catalogue.resolve(name);
+        let reference = reference.map_err(|error| Error::invalid("reference", error.to_string()))?;
+        Ok(pulls::join(&self.context, caller.account, &reference))
     }
 
     /// Removes a name, and the image behind it once nothing points at it.
@@ -82,4 +115,40 @@ impl Images {
             None => self.context.ports.images.remove(name).await,
         }
     }
+}
+
+/// The image that a name, a digest, or a name of the catalogue stands for here.
+pub(super) async fn find(context: &Context, name: &str) -> Result<Option<Image>> {
+    if let Some(image) = context.ports.images.find(name).await? {
+        return Ok(Some(image));
+    }
+    match context.settings.images.catalogue.get(name) {
+        Some(image) => context.ports.images.find(&image.reference.familiar()).await,
+        None => Ok(None),
+    }
+}
+
+/// The image for a new sandbox: the one that is here, or the one that is pulled if the operator lets names do that.
+/// Waits for at most [`limits::PULL_WAIT_MAX`].
+pub(super) async fn obtain(context: &Arc<Context>, account: AccountId, name: &str) -> Result<Image> {
+    if let Some(image) = find(context, name).await? {
+        return Ok(image);
+    }
+    let reference = match context.settings.images.pull {
+        PullPolicy::Never => None,
+        // Digits name what is here.
+        PullPolicy::Missing if digest_start(name).is_some() => None,
+        PullPolicy::Missing => context.settings.images.catalogue.resolve(name).ok(),
+    };
+    let reference: ImageReference = reference.ok_or_else(|| Error::not_found(Kind::Image, name))?;
+    let pull = pulls::join(context, account, &reference);
+    let waited = tokio::time::timeout(limits::PULL_WAIT_MAX, pull.wait()).await;
+    waited.unwrap_or_else(|elapsed| {
+        Err(Error::Upstream {
+            what: format!("pulling {reference}"),
+            problem: UpstreamProblem::Stalled,
+            retry_after: None,
+            source: elapsed.into(),
+        })
+    })
 }

@@ -6,6 +6,7 @@
 //!   Execs ── warm Python ── Interpreters
 //!   Execs · Files · Catalogue ── lease guard ──▶ Guest
 //!   Uploads ──▶ Blobs, Store        Accounts · Images · Events ──▶ Store, Images
+//!   Images ── one pull an image ──▶ Images port
 //!   reconcile ── timer or wake-up ──▶ the same drivers
 //! ```
 
@@ -21,6 +22,7 @@ mod images;
 mod interpreters;
 mod lease;
 mod network;
+mod pulls;
 mod reconcile;
 mod sandboxes;
 mod settings;
@@ -35,10 +37,11 @@ pub use context::Ports;
 pub use events::Events;
 pub use execs::{Execs, RunSpec};
 pub use files::Files;
-pub use images::Images;
+pub use images::{Images, OfferedImage};
 pub use interpreters::Interpreters;
 pub use lease::InUse;
+pub use pulls::Pull;
 pub use sandboxes::{SandboxFilter, Sandboxes};
-pub use settings::{Settings, Tier};
+pub use settings::{ImageSettings, PullPolicy, Settings, Tier};
 pub use start::Services;
 pub use uploads::{NewUpload, StagedUpload, Uploads};

@@ -45,6 +45,7 @@ impl Sandboxes {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a field out of its range or the tier's; [`Error::NotFound`] for an image or upload;
+    /// [`Error::Upstream`] if an image that is not here cannot be pulled;
     /// [`Error::LimitReached`] for the account's quota or the host's disk; what the runtime reports.
     pub async fn create(&self, caller: &Caller, spec: SandboxSpec) -> Result<Sandbox> {
         caller.need(Scope::SandboxesWrite)?;
@@ -54,9 +55,8 @@ impl Sandboxes {
         let wanted = spec.network.as_ref().unwrap_or(&self.context.settings.default_network);
         super::network::check(&self.context, wanted)?;
         let image_name = spec.image.as_deref().unwrap_or(&self.context.settings.default_image);
-        let image = self.context.ports.images.find(image_name).await?;
-        let image = image.ok_or_else(|| Error::not_found(Kind::Image, image_name))?;
         let seeds = self.find_seeds(caller, &spec.files).await?;
+        let image = super::images::obtain(&self.context, caller.account, image_name).await?;
 
         let now = self.context.now();
         let id = SandboxId::from_bytes(self.context.ports.ids.next(now));

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{EgressBounds, EgressPolicy, Error, FilePath, Resources, Result, limits};
+use crate::{
+    BUILT_IN_IMAGE, EgressBounds, EgressPolicy, Error, FilePath, ImageCatalogue, Resources, Result, limits,
+};
 
 /// A named set of limits for accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +32,32 @@ impl Default for Tier {
     }
 }
 
+/// What happens when a sandbox wants an image that is not here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// It is pulled, if the name can be in a registry.
+    #[default]
+    Missing,
+    /// The sandbox is refused.
+    Never,
+}
+
+/// Where images come from, as far as the rules go.
+#[derive(Debug, Clone, Default)]
+pub struct ImageSettings {
+    /// Names that stand for others.
+    pub catalogue: ImageCatalogue,
+    /// What happens when an image is not here.
+    pub pull: PullPolicy,
+}
+
 /// The rules' settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Image of a sandbox whose maker names none.
     pub default_image: String,
+    /// Where images come from.
+    pub images: ImageSettings,
     /// Bounds of a sandbox whose maker names none.
     pub default_resources: Resources,
     /// Tiers by name; an account whose tier is missing here gets [`Tier::default`].
@@ -57,7 +80,8 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            default_image: "host".to_owned(),
+            default_image: BUILT_IN_IMAGE.to_owned(),
+            images: ImageSettings::default(),
             default_resources: Resources::default(),
             tiers: BTreeMap::new(),
             data_dir: FilePath::new("/mnt/data").expect("a constant absolute path"),

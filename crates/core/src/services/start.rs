@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
     Accounts, Audit, Catalogue, Events, Execs, Files, Images, Interpreters, Sandboxes, Uploads, driver,
-    events, network, reconcile,
+    events, network, pulls, reconcile,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -64,6 +64,7 @@ impl Services {
             table: Table::default(),
             events: events::EventLog::default(),
             audit: AuditLog::default(),
+            pulls: pulls::Pulls::default(),
             wake: tokio::sync::Notify::new(),
             blobs_in_use: Arc::default(),
             unused_blobs: AtomicBool::new(true),
@@ -96,8 +97,9 @@ impl Services {
         reconcile::pass(&self.context).await;
     }
 
-    /// Ends the background tasks and writes what was not yet written. Sandboxes go on.
+    /// Ends pulls and background tasks, and writes what was not yet written. Sandboxes go on.
     pub async fn shutdown(&self) {
+        self.context.pulls.shutdown().await;
         self.background.stop.cancel();
         let tasks = std::mem::take(&mut *self.background.tasks.lock().expect("no panic under this lock"));
         for task in tasks {

@@ -9,6 +9,7 @@
 //! Not here: applying the layers (`unpack`).
 
 pub(crate) mod config;
+pub(crate) mod descriptors;
 mod docker;
 mod oci;
 
@@ -28,7 +29,7 @@ use config::ConfigError;
 const MEMBERS_MAX: usize = 4096;
 
 /// Largest manifest, index or configuration: what registries take, by the OCI distribution specification.
-const JSON_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub(crate) const JSON_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// An image as an archive describes it, with everything that was named by a digest checked against it, but for the
 /// layers: those are checked as they are unpacked.
@@ -123,13 +124,13 @@ pub enum ArchiveError {
     #[error("{0:?} is not a sha256 digest")]
     DigestSyntax(String),
     /// The archive holds no image at all.
-    #[error("the archive holds no image")]
+    #[error("there is no image in it")]
     NoImage,
     /// The archive holds several images.
-    #[error("the archive holds several images ({0}); save them one by one")]
+    #[error("there are several images in it ({0}); save them one by one")]
     Several(String),
     /// No image is for this machine.
-    #[error("the archive holds images for {found}, none for {wanted}")]
+    #[error("there are images for {found} in it, none for {wanted}")]
     Platform {
         /// What there is.
         found: String,
@@ -139,6 +140,9 @@ pub enum ArchiveError {
     /// A descriptor's media type is none of an image or its layers.
     #[error("media type {0:?} is not supported")]
     MediaType(String),
+    /// A document is both an index and a manifest, or calls itself something else than what leads to it.
+    #[error("{0} can be read as two kinds of document")]
+    TwoKinds(String),
     /// Indexes that refer to indexes go on too long.
     #[error("indexes are nested too deeply")]
     IndexDepth,
@@ -277,11 +281,14 @@ pub(crate) fn verify(what: &str, bytes: &[u8], wanted: &Digest) -> Result<(), Ar
     }
 }
 
-fn parse_json<'a, T: serde::Deserialize<'a>>(name: &str, bytes: &'a [u8]) -> Result<T, ArchiveError> {
+pub(crate) fn parse_json<'a, T: serde::Deserialize<'a>>(
+    name: &str,
+    bytes: &'a [u8],
+) -> Result<T, ArchiveError> {
     serde_json::from_slice(bytes).map_err(|source| ArchiveError::Json { name: name.to_owned(), source })
 }
 
-fn parse_digest(text: &str) -> Result<Digest, ArchiveError> {
+pub(crate) fn parse_digest(text: &str) -> Result<Digest, ArchiveError> {
     text.parse().map_err(|_| ArchiveError::DigestSyntax(text.chars().take(80).collect()))
 }
 

@@ -23,9 +23,6 @@ use std::path::{Path, PathBuf};
 pub(crate) use etc::Stamp;
 pub(crate) use plan::Plan;
 
-/// The name under which the image is always there.
-pub const HOST_IMAGE: &str = "host";
-
 /// Search path inside the `host` image, the usual one of a root login.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

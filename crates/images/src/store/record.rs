@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::str::FromStr;
 
-use lazaret_core::{Digest, ImageConfig, Timestamp};
+use lazaret_core::{Digest, ImageConfig, ImageReference, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::layout::{Layout, name_of_file};
 use crate::error::ImagesError;
 use crate::hash::digest_from_hex;
-use crate::reference;
 
 /// Version of the record's JSON. A record of another version is refused, not guessed at.
 const FORMAT: u32 = 1;
@@ -151,7 +150,8 @@ impl Index {
 
     /// The stored spelling of a name, if it is one of the store's.
     pub(crate) fn name_key(&self, name: &str) -> Option<String> {
-        reference::canonical(name).ok().filter(|key| self.names.contains_key(key))
+        let key = ImageReference::parse(name).ok()?.familiar();
+        self.names.contains_key(&key).then_some(key)
     }
 
     /// Drops an image's record. What comes back is nobody's from then on: its tree and its blobs, as far as no other

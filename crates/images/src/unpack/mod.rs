@@ -12,5 +12,6 @@ pub mod compression;
 pub mod layer;
 pub mod limits;
 pub mod path;
+pub mod share;
 pub mod tar;
 pub mod tree;

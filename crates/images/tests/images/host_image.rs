@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use lazaret_core::ports::Images;
 use lazaret_core::{Error, Image, ManualClock, Timestamp};
+use lazaret_images::registry::settings::RegistrySettings;
 use lazaret_images::unpack::limits::UnpackLimits;
 use lazaret_images::{HostError, ImageStore, ImagesError};
 use tempfile::TempDir;
@@ -72,7 +73,7 @@ fn small_host() -> TempDir {
 
 fn open(directory: &Path, host: &Path) -> Result<ImageStore, ImagesError> {
     let clock = Arc::new(ManualClock::at(Timestamp::from_unix_micros(1_700_000_000_000_000)));
-    ImageStore::open(directory, host, clock, UnpackLimits::default())
+    ImageStore::open(directory, host, clock, UnpackLimits::default(), RegistrySettings::default())
 }
 
 async fn host_image(store: &ImageStore) -> Image {

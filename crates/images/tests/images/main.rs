@@ -3,4 +3,6 @@
 mod debian_image;
 mod host_image;
 mod image_import;
+mod image_pull;
+mod registry;
 mod support;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lazaret_core::ports::Images;
 use lazaret_core::{Digest, Image, ImageSource, ImportProgress, ManualClock, Timestamp, body_from_bytes};
 use lazaret_images::ImageStore;
+use lazaret_images::registry::settings::RegistrySettings;
 use lazaret_images::unpack::limits::UnpackLimits;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -27,8 +28,16 @@ impl Store {
     }
 
     pub(crate) fn with_limits(limits: UnpackLimits) -> Store {
+        Store::with(limits, RegistrySettings::default())
+    }
+
+    pub(crate) fn with_registries(registries: RegistrySettings) -> Store {
+        Store::with(UnpackLimits::default(), registries)
+    }
+
+    pub(crate) fn with(limits: UnpackLimits, registries: RegistrySettings) -> Store {
         let directory = TempDir::new().unwrap();
-        let images = open(directory.path(), limits);
+        let images = open(directory.path(), limits, registries);
         Store { images, directory }
     }
 
@@ -36,7 +45,7 @@ impl Store {
     pub(crate) fn reopen(self) -> Store {
         let Store { images, directory } = self;
         drop(images);
-        let images = open(directory.path(), UnpackLimits::default());
+        let images = open(directory.path(), UnpackLimits::default(), RegistrySettings::default());
         Store { images, directory }
     }
 
@@ -61,6 +70,25 @@ impl Store {
         lowers[0].source.clone()
     }
 
+    /// Everything in the store: path, kind and length of each entry.
+    pub(crate) fn listing(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut directories = vec![self.directory.path().to_owned()];
+        while let Some(directory) = directories.pop() {
+            // What goes while it is listed is not there.
+            for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+                let Ok(metadata) = entry.metadata() else { continue };
+                let length = if metadata.is_dir() { 0 } else { metadata.len() };
+                found.push(format!("{} {:?} {length}", entry.path().display(), metadata.file_type()));
+                if metadata.is_dir() {
+                    directories.push(entry.path());
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
     /// Names in a directory of the store.
     pub(crate) fn files(&self, directory: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.directory.path().join(directory)).unwrap();
@@ -71,8 +99,9 @@ impl Store {
     }
 }
 
-fn open(directory: &Path, limits: UnpackLimits) -> ImageStore {
-    ImageStore::open(directory, Path::new("/"), Arc::new(ManualClock::at(NOW)), limits).unwrap()
+fn open(directory: &Path, limits: UnpackLimits, registries: RegistrySettings) -> ImageStore {
+    let clock = Arc::new(ManualClock::at(NOW));
+    ImageStore::open(directory, Path::new("/"), clock, limits, registries).unwrap()
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> Digest {

@@ -180,6 +180,14 @@ impl From<Event> for wire::Event {
                 lazaret_core::EventKind::EgressDenied { destination, reason, count } => {
                     wire::EventKind::EgressDenied { destination, reason, count }
                 }
+                lazaret_core::EventKind::ImagePull { reference, step, layer, reason } => {
+                    wire::EventKind::ImagePull {
+                        reference,
+                        step: step.name(),
+                        layer: layer.map(|layer| layer.to_string()),
+                        failure: reason,
+                    }
+                }
             },
         }
     }

@@ -57,6 +57,17 @@ pub(crate) enum EventKind {
         /// How often since the last such event of the same destination and reason.
         count: u64,
     },
+    /// A pull of an image came a step further.
+    ImagePull {
+        /// The image, as a full reference.
+        reference: String,
+        /// `started`, `layer_fetched`, `layer_ready`, `finished` or `failed`.
+        step: &'static str,
+        /// Digest of the layer, where the step is a layer's.
+        layer: Option<String>,
+        /// Why it failed, if it did.
+        failure: Option<String>,
+    },
 }
 
 /// Which events.

@@ -1,6 +1,7 @@
 //! Images between JSON and the core's nouns.
 
 use lazaret_core::ImageSource;
+use lazaret_core::services::OfferedImage;
 
 use super::wire;
 use crate::native::time::rfc3339;
@@ -39,5 +40,30 @@ impl From<wire::Source> for ImageSource {
             wire::Source::OciArchive => Self::OciArchive,
             wire::Source::RootfsTar => Self::RootfsTar,
         }
+    }
+}
+
+impl From<OfferedImage> for wire::OfferedImage {
+    fn from(offered: OfferedImage) -> Self {
+        Self {
+            name: offered.name,
+            reference: offered.image.reference.to_string(),
+            title: offered.image.title,
+            family: offered.image.family,
+            popular: offered.image.popular,
+            digest: offered.here.map(|digest| digest.to_string()),
+        }
+    }
+}
+
+impl From<&lazaret_core::PullProgress> for wire::PullProgress {
+    fn from(progress: &lazaret_core::PullProgress) -> Self {
+        let layer = |layer: &lazaret_core::LayerProgress| wire::LayerProgress {
+            digest: layer.digest.to_string(),
+            bytes: layer.bytes,
+            fetched_bytes: layer.fetched_bytes,
+            step: layer.step.name(),
+        };
+        Self { layers: progress.layers.iter().map(layer).collect() }
     }
 }

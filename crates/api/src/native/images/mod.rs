@@ -1,6 +1,7 @@
 //! Images: what is here, what comes in, what goes.
 
 mod convert;
+mod pull;
 pub(super) mod wire;
 
 use axum::extract::State;
@@ -8,6 +9,7 @@ use axum::http::StatusCode;
 use lazaret_core::{Error, ImportProgress, Kind, Limit};
 use tokio::sync::watch;
 
+pub(crate) use self::pull::{__path_pull, pull};
 use super::error::ErrorBody;
 use super::target::Asked;
 use crate::body::{Upload, limited};
@@ -15,12 +17,16 @@ use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
 
-/// Every image here; all accounts share them.
+/// Every image here, and the names that can be had; all accounts share them.
 #[utoipa::path(get, path = "/lazaret/v1/images", operation_id = "list_images", tag = "images",
     responses((status = 200, body = wire::ImageList), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list(State(app): State<App>, asked: Asked) -> Result<Json<wire::ImageList>, Failure> {
     let images = app.core.images.list(&asked.caller).await?;
-    Ok(Json(wire::ImageList { images: images.into_iter().map(wire::Image::from).collect() }))
+    let offered = app.core.images.offered(&asked.caller).await?;
+    Ok(Json(wire::ImageList {
+        images: images.into_iter().map(wire::Image::from).collect(),
+        catalogue: offered.into_iter().map(wire::OfferedImage::from).collect(),
+    }))
 }
 
 /// Read an image from the body: what `docker save` writes, a tar of an OCI layout, or a tar of a root file system.
@@ -39,20 +45,6 @@ pub(crate) async fn import(
     // The client knows how much it has sent; nobody else asks.
     let progress = watch::Sender::new(ImportProgress { bytes_read: 0, entries: 0 });
     let image = app.core.images.import(&caller, body, source, query.name.as_deref(), progress).await?;
-    Ok((StatusCode::CREATED, Json(image.into())))
-}
-
-/// Fetch an image from a registry.
-#[utoipa::path(post, path = "/lazaret/v1/images/pull", operation_id = "pull_image", tag = "images",
-    request_body = wire::Pull,
-    responses((status = 201, body = wire::Image), (status = "default", body = ErrorBody)))]
-pub(crate) async fn pull(
-    State(app): State<App>,
-    asked: Asked,
-    Json(pull): Json<wire::Pull>,
-) -> Result<(StatusCode, Json<wire::Image>), Failure> {
-    let progress = watch::Sender::new(ImportProgress { bytes_read: 0, entries: 0 });
-    let image = app.core.images.pull(&asked.caller, &pull.reference, progress).await?;
     Ok((StatusCode::CREATED, Json(image.into())))
 }
 

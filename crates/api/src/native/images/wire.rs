@@ -5,11 +5,30 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// Every image here.
+/// Every image here, and the names that can be had.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImageList {
     /// By name.
     pub(crate) images: Vec<Image>,
+    /// Names that stand for images of registries, by name.
+    pub(crate) catalogue: Vec<OfferedImage>,
+}
+
+/// A name of the catalogue.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OfferedImage {
+    /// The name.
+    pub(crate) name: String,
+    /// What it stands for, as a full reference.
+    pub(crate) reference: String,
+    /// For people.
+    pub(crate) title: String,
+    /// What it is like, in one word.
+    pub(crate) family: String,
+    /// Among the first to be shown.
+    pub(crate) popular: bool,
+    /// Digest of its image, if that is here.
+    pub(crate) digest: Option<String>,
 }
 
 /// An image.
@@ -76,6 +95,26 @@ pub(crate) enum Source {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pull {
-    /// Such as `docker.io/library/debian:bookworm`.
+    /// A name of the catalogue, or a reference such as `debian:bookworm` or `ghcr.io/owner/name@sha256:...`.
     pub(crate) reference: String,
+}
+
+/// How far a pull is.
+#[derive(Debug, Serialize)]
+pub(crate) struct PullProgress {
+    /// Lowest first; empty until the manifest is here.
+    pub(crate) layers: Vec<LayerProgress>,
+}
+
+/// How far a layer is.
+#[derive(Debug, Serialize)]
+pub(crate) struct LayerProgress {
+    /// Digest of the layer as the registry stores it.
+    pub(crate) digest: String,
+    /// Bytes that the registry stores.
+    pub(crate) bytes: u64,
+    /// Bytes of them that are here.
+    pub(crate) fetched_bytes: u64,
+    /// `waiting`, `fetching`, `fetched`, `unpacking`, `done`, or `shared` if it was here already.
+    pub(crate) step: &'static str,
 }
