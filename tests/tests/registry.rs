@@ -55,7 +55,7 @@ fn a_debian_is_pulled_by_name_and_run_through_the_mirror() -> Result<()> {
 #[test]
 fn an_image_of_busybox_alone_takes_commands_terminals_and_files() -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let archive = directory.path().join("busybox.tar");
+    let archive = directory.path().join("image.tar");
     write_docker_archive(&archive, &[busybox_layer(directory.path())?])?;
     let registry = Registry::start()?;
     registry.push(&archive, "library/busybox:1.37")?;
@@ -111,7 +111,7 @@ fn a_name_that_no_registry_gives_fails_with_the_reason_and_never_pulls_where_tha
     assert_eq!((answer.status, answer.json()["error"]["code"].clone()), (404, json!("not_found")));
 
     let directory = tempfile::tempdir()?;
-    let archive = directory.path().join("small.tar");
+    let archive = directory.path().join("image.tar");
     write_docker_archive(&archive, &[small_layer(directory.path(), 1)?])?;
     registry.push(&archive, "absent:1")?;
     let answer = server.client().post("/lazaret/v1/sandboxes", &absent)?;

@@ -65,7 +65,7 @@ pub enum ImagesError {
         image: String,
         /// Why.
         #[source]
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     /// The client of registries cannot be made: a proxy or the trust anchors of this machine are unusable.
     #[error("registries cannot be asked")]
@@ -168,7 +168,7 @@ impl ImagesError {
 
     /// A failure of the registry of `image`.
     pub(crate) fn registry(image: &ImageReference, source: RegistryError) -> ImagesError {
-        ImagesError::Registry { image: image.to_string(), source }
+        ImagesError::Registry { image: image.to_string(), source: Box::new(source) }
     }
 }
 

@@ -87,7 +87,11 @@ pub(crate) async fn pull(
         (Ok(((), ())), Some(assembly)) => assembly,
         (done, assembly) => {
             // Nothing is left when the caller hears of it.
-            blocking(shared, move |_| Ok(drop(assembly))).await?;
+            blocking(shared, move |_| {
+                drop(assembly);
+                Ok(())
+            })
+            .await?;
             done?;
             unreachable!("applying gives the assembly back")
         }

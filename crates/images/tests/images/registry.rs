@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -61,11 +61,12 @@ impl Registry {
             .spawn()
             .expect("Debian's docker-registry is installed");
         let registry = Registry { process, address, authenticated, _directory: directory };
-        let deadline = Instant::now() + START_LIMIT;
-        while tokio::net::TcpStream::connect(address).await.is_err() {
-            assert!(Instant::now() < deadline, "the registry does not listen");
-            tokio::task::yield_now().await;
-        }
+        let listens = async {
+            while tokio::net::TcpStream::connect(address).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(START_LIMIT, listens).await.expect("the registry listens");
         registry
     }
 
