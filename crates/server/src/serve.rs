@@ -131,8 +131,7 @@ impl Server {
         let gateway = open_gateway(&self.runtime, &self.config, &clock)?;
         let reserve_bytes = self.config.runtime.disk_reserve_bytes();
         let registries = self.config.images.registry_settings(proxies_of_environment())?;
-        let ports =
-            open_ports(&self.data, reserve_bytes, self.runtime, gateway, &clock, registries).await?;
+        let ports = open_ports(&self.data, reserve_bytes, self.runtime, gateway, &clock, registries).await?;
         let services = Services::start(ports, settings).await.context("adopting what is on this host")?;
 
         let own_key = self.api_key.is_some();
