@@ -213,3 +213,66 @@ fn a_json_body_of_a_hundred_mebibytes_is_refused_with_413() -> Result<()> {
     assert_eq!(server.client().get("/readyz")?.status, 200);
     Ok(())
 }
+
+#[test]
+fn ids_that_were_guessed_open_no_stream_and_change_nothing_in_any_dialect() -> Result<()> {
+    let server = Server::start();
+    let (admin, native) = (server.client(), server.native());
+    let stranger = stranger(&server)?;
+    let id = native.create(&json!({ "name": "guess-me" }))?;
+    let exec = native.background(&id, &["sh", "-c", "echo secret-words; sleep 1000"])?;
+    let container = admin.post("/v1/containers", &json!({ "name": "guessed" }))?.expect(200);
+    let container = container["id"].as_str().context("an id")?.to_owned();
+    let plain = id.replace('-', "");
+
+    // Every route that the document names, with the true id in each of its forms, and with the name.
+    let document = admin.get("/lazaret/v1/openapi.json")?.expect(200);
+    let mut tried = 0;
+    for (path, methods) in document["paths"].as_object().context("paths")? {
+        for method in
+            methods.as_object().context("methods")?.keys().filter(|_| path.contains("/sandboxes/{id}"))
+        {
+            for form in [id.as_str(), &plain, "guess-me", &container, &format!("cntr_{plain}")] {
+                let path =
+                    path.replace("{id}", form).replace("{exec}", &exec).replace("{path}", "etc/hostname");
+                let method = Method::from_bytes(method.to_uppercase().as_bytes())?;
+                let answer = match method {
+                    Method::GET => stranger.get(&path)?,
+                    Method::DELETE => stranger.delete(&path)?,
+                    Method::PUT => stranger.put(&path, b"planted")?,
+                    _ => stranger.post(&path, &json!({ "command": ["true"] }))?,
+                };
+                assert!((400..500).contains(&answer.status), "{method} {path}: {answer}");
+                assert!(!String::from_utf8_lossy(&answer.body).contains("secret-words"), "{answer}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 16 * 5, "only {tried} routes were tried");
+
+    // Streams, asked for as their clients ask: the WebSocket's upgrade, and events as they happen.
+    let key = "authorization: Bearer guessed";
+    for (key, status) in [("x: y", "401"), (key, "401")] {
+        let path = format!("/lazaret/v1/sandboxes/{id}/exec/ws");
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\n{key}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        let mut stream = TcpStream::connect(server.url().strip_prefix("http://").context("a URL")?)?;
+        stream.set_read_timeout(Some(NOTICE_LIMIT))?;
+        stream.write_all(head.as_bytes())?;
+        let mut start = [0; 12];
+        stream.read_exact(&mut start)?;
+        assert_eq!(std::str::from_utf8(&start)?, format!("HTTP/1.1 {status}"));
+    }
+    for path in ["/lazaret/v1/events?after=0", "/lazaret/v1/events"] {
+        let answer = stranger.get(path)?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(!text.contains(&id) && !text.contains(&container), "{path}: {text}");
+    }
+    assert_eq!(native.state(&id)?, "running");
+    assert!(native.shell(&id, "cat /etc/hostname")?.len() > 1, "nothing was changed or deleted");
+    let list = admin.get(&format!("/lazaret/v1/sandboxes/{id}/execs"))?.expect(200);
+    assert_eq!(list["execs"][0]["running"], true, "{list}");
+    Ok(())
+}

@@ -104,3 +104,41 @@ fn an_upload_named_like_a_way_out_lands_in_the_containers_data_folder() -> Resul
     }
     Ok(())
 }
+
+#[test]
+fn names_with_terminal_sequences_reach_no_operators_terminal_raw() -> Result<()> {
+    /// What a terminal obeys: sets its title, clears it, moves its cursor; and the 8-bit form of the same.
+    const TRICK: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}1;1H";
+    let server = Server::start();
+    let native = server.native();
+    let id = native.create(&json!({ "name": "tricks" }))?;
+    let make = "import os, sys\nos.makedirs('/tmp/names')\nopen('/tmp/names/' + sys.argv[1], 'w').close()\nopen('/tmp/names/locked', 'w').close()";
+    native.exec(&id, &["python3", "-c", make, TRICK])?;
+    let background = native.background(&id, &["sh", "-c", &format!("# {TRICK}\nsleep 1000")])?;
+    let folder = tempfile::tempdir()?;
+    let down = folder.path().join("down").to_string_lossy().into_owned();
+    let (from, missing) = ("tricks:/tmp/names".to_owned(), format!("tricks:/tmp/{TRICK}"));
+    let calls: [&[&str]; 9] = [
+        &["cp", &from, &down],
+        &["cp", &missing, &down],
+        &["exec", "tricks", "--", TRICK],
+        &["exec", "--user", TRICK, "tricks", "--", "true"],
+        &["logs", "tricks"],
+        &["inspect", TRICK],
+        &["ps"],
+        &["image", "rm", TRICK],
+        &["run", "--image", TRICK, "--", "true"],
+    ];
+    for arguments in calls {
+        let output = server.command().args(arguments).output()?;
+        for (stream, bytes) in [("output", &output.stdout), ("error", &output.stderr)] {
+            let text = String::from_utf8_lossy(bytes);
+            let raw = text.chars().find(|c| c.is_control() && !"\n\r\t".contains(*c));
+            assert_eq!(raw, None, "{arguments:?} writes {raw:?} to its standard {stream}: {text:?}");
+        }
+    }
+    let log = server.log();
+    assert!(!log.contains('\u{1b}') && !log.contains('\u{9b}'), "the log holds it raw");
+    native.client().delete(&format!("/lazaret/v1/sandboxes/{id}/execs/{background}"))?;
+    Ok(())
+}

@@ -5,6 +5,7 @@
 //! | `check` | everything a machine can judge without running the product: format, lints, docs, bans, house rules |
 //! | `bench` | our promises measured beside every other runtime on PATH |
 //! | `test` | every test there is, after installing what the tests need |
+//! | `escape` | attempts to get out of a sandbox, in ours, in a control without walls, in docker and in runsc |
 //! | `vm` | the tests that depend on the kernel, under Debian's kernel and cgroup v2 in an emulated machine |
 //!
 //! Each command prints the steps it takes and exits non-zero when one of them fails. No step waits for ever, and none
@@ -14,6 +15,7 @@
 
 mod bench;
 mod check;
+mod escape;
 mod needs;
 mod step;
 mod test;
@@ -37,6 +39,8 @@ enum Command {
     Bench(bench::Options),
     /// Check format, lints, documentation, banned dependencies and house rules; runs no test
     Check(check::Options),
+    /// Try to get out of a sandbox, of ours and of others, and print what became of it
+    Escape(escape::Options),
     /// Run all tests, the client suites included, installing what they need
     Test(test::Options),
     /// Run the tests that depend on the kernel in an emulated machine with cgroup v2
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Bench(options) => bench::run(&options),
         Command::Check(options) => check::run(&options),
+        Command::Escape(options) => escape::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Vm(options) => vm::run(&options),
     };

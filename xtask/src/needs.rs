@@ -26,6 +26,7 @@ pub(crate) const OF_TESTS: &[Need] = &[
     Need { package: "e2fsprogs", probe: ("mkfs.ext4", &["-V"]), why: "a sandbox's disk is an ext4 file" },
     Need { package: "nftables", probe: ("nft", &["--version"]), why: "the gateway's rules" },
     Need { package: "iproute2", probe: ("ip", &["-V"]), why: "networks of the tests' own" },
+    Need { package: "procps", probe: ("pkill", &["--version"]), why: "commands inside the host image" },
     Need { package: "curl", probe: ("curl", &["--version"]), why: "a line that `serve` prints uses it" },
     Need { package: "python3", probe: ("python3", &["-V"]), why: "client suites; Python in the host image" },
     Need {

@@ -1,4 +1,5 @@
-//! `cargo xtask vm`: the runtime's tests once more, under another kernel than this machine's and with cgroup v2.
+//! `cargo xtask vm`, or `cargo xtask test --vm`: the runtime's tests and the attempts to get out once more, under another
+//! kernel than this machine's and with cgroup v2.
 //!
 //! ```text
 //!   mmdebstrap (once) ─▶ a Debian folder ─┐
@@ -33,7 +34,11 @@ const MEMORY_MIB: &str = "3072";
 const DISK_SIZE: &str = "6G";
 
 /// What the tests use beyond a minimal Debian, inside sandboxes and out.
-const PACKAGES: &str = "--include=python3,procps,kmod";
+const PACKAGES: &str = "--include=python3,procps,kmod,iproute2";
+
+/// The attempts to get out of a sandbox. Those in the machine are the ones that need no compiler.
+const ESCAPES: &str = "escape";
+const ESCAPES_FILTER: &str = "no_attempt";
 
 /// The start of the last line of a run; the exit code of the tests follows.
 const VERDICT: &str = "xtask-vm-verdict";
@@ -43,8 +48,9 @@ const KERNEL_DIR: &str = "/boot";
 const KERNEL_PREFIX: &str = "vmlinuz-";
 const KERNEL_SUFFIX: &str = "-cloud-amd64";
 
-/// Modules that the tests use and Debian does not build in. Neither depends on another.
-const MODULES: [&str; 2] = ["kernel/fs/overlayfs/overlay.ko", "kernel/drivers/block/loop.ko"];
+/// Modules that the tests use and Debian does not build in. None depends on another.
+const MODULES: [&str; 3] =
+    ["kernel/fs/overlayfs/overlay.ko", "kernel/drivers/block/loop.ko", "kernel/crypto/af_alg.ko"];
 
 const NEEDS: &[Need] = &[
     Need { package: "e2fsprogs", probe: ("mkfs.ext4", &["-V"]), why: "making the machine's disk" },
@@ -62,10 +68,10 @@ const NEEDS: &[Need] = &[
 pub(crate) struct Options {
     /// Run the tests whose name contains this
     #[arg(long, value_name = "TEXT")]
-    filter: Option<String>,
+    pub(crate) filter: Option<String>,
 }
 
-/// Runs the tests of `lazaret-runtime` inside the machine.
+/// Runs the tests of `lazaret-runtime`, and the attempts to get out, inside the machine.
 ///
 /// # Errors
 /// If one of them fails, if the machine does not finish in time, or if something is missing to build it.
@@ -112,8 +118,8 @@ fn machine(kernel: &Path, disk: &Path, console: &Path) -> Command {
 
 /// A folder with a small Debian of this machine's own release, whose libraries the test programs are linked to.
 fn debian(vm: &Path) -> Result<PathBuf> {
-    let root = vm.join("root");
-    if root.is_dir() {
+    let (root, made_with) = (vm.join("root"), vm.join("root.packages"));
+    if root.is_dir() && fs::read_to_string(&made_with).is_ok_and(|packages| packages == PACKAGES) {
         return Ok(root);
     }
     let release = fs::read_to_string("/etc/os-release").context("read /etc/os-release")?;
@@ -127,7 +133,11 @@ fn debian(vm: &Path) -> Result<PathBuf> {
     let mut make = Command::new("mmdebstrap");
     make.args(["--variant=minbase", PACKAGES, "--quiet", "--format=directory", codename]).arg(&partial);
     step::run(&mut make, BUILD_LIMIT)?;
+    if root.exists() {
+        fs::remove_dir_all(&root).context("remove a root with other packages")?;
+    }
     fs::rename(&partial, &root).context("put the machine's root in place")?;
+    fs::write(&made_with, PACKAGES).context("note its packages")?;
     Ok(root)
 }
 
@@ -146,7 +156,8 @@ fn kernel() -> Result<PathBuf> {
 
 /// Builds the test programs and the programs that they start, and gives their paths.
 fn build() -> Result<Vec<PathBuf>> {
-    let arguments = ["test", "--locked", "--no-run", "--package", "lazaret-runtime", "--tests"];
+    // What `cargo xtask test` builds, because another selection would compile dependencies once more.
+    let arguments = ["build", "--locked", "--workspace", "--all-targets"];
     step::run(Command::new("cargo").args(arguments).current_dir(workspace::root()), BUILD_LIMIT)?;
     // Everything is built now, so this only lists.
     let output = Command::new("cargo")
@@ -160,12 +171,21 @@ fn build() -> Result<Vec<PathBuf>> {
         .lines()
         .filter_map(|line| {
             let message: serde_json::Value = serde_json::from_str(line).ok()?;
-            message["executable"].as_str().map(PathBuf::from)
+            let program = message["executable"].as_str().map(PathBuf::from)?;
+            let package = message["package_id"].as_str()?;
+            let (name, kind) = (&message["target"]["name"], &message["target"]["kind"][0]);
+            let is_test = message["profile"]["test"] == true;
+            let goes_along = if package.contains("/crates/runtime#") {
+                kind != "bench" && kind != "example"
+            } else if package.contains("/tests#") {
+                name == ESCAPES
+            } else {
+                package.contains("/crates/server#") && kind == "bin" && !is_test
+            };
+            goes_along.then_some(program)
         })
         .collect();
-    if programs.is_empty() {
-        bail!("cargo built no test program");
-    }
+    ensure!(programs.len() > 2, "cargo built too few programs: {programs:?}");
     Ok(programs)
 }
 
@@ -217,7 +237,10 @@ mount -t cgroup2 none /sys/fs/cgroup
 for module in /tests/*.ko; do insmod "$module"; done
 code=0
 for program in $(cat /tests/programs); do
-    case "$program" in */deps/*) "$program" --color=never --test-threads=1 '{filter}' || code=1 ;; esac
+    case "$program" in
+        */deps/{ESCAPES}-*) "$program" --color=never --test-threads=1 '{ESCAPES_FILTER}' || code=1 ;;
+        */deps/*) "$program" --color=never --test-threads=1 '{filter}' || code=1 ;;
+    esac
 done
 echo "{VERDICT} $code"
 /tests/busybox poweroff -f

@@ -104,6 +104,8 @@ pub(crate) struct Exited {
     pub(crate) truncated: bool,
     #[serde(default)]
     pub(crate) timed_out: bool,
+    #[serde(default)]
+    pub(crate) oom: bool,
 }
 
 /// A command that runs in the background.

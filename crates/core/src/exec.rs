@@ -69,6 +69,9 @@ pub struct ExecOutput {
     pub exit: ExecExit,
     /// The timeout killed it.
     pub timed_out: bool,
+    /// SIGKILL ended it, or a program in it as its exit code says, and meanwhile the kernel killed a process of the
+    /// sandbox for want of memory.
+    pub oom: bool,
     /// Output beyond the limit was dropped.
     pub truncated: bool,
     /// From start to end, by the guest's clock.

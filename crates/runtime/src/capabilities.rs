@@ -86,10 +86,15 @@ const CAPABILITY_BITS: u32 = u64::BITS;
 
 /// The union of [`KEPT`].
 pub const fn kept() -> CapabilitySet {
+    union(KEPT)
+}
+
+/// The capabilities of all `rows`.
+pub(crate) const fn union(rows: &[Kept]) -> CapabilitySet {
     let mut bits = 0;
     let mut index = 0;
-    while index < KEPT.len() {
-        bits |= KEPT[index].capability.bits();
+    while index < rows.len() {
+        bits |= rows[index].capability.bits();
         index += 1;
     }
     CapabilitySet::from_bits_retain(bits)
@@ -106,11 +111,16 @@ pub const fn kept() -> CapabilitySet {
 /// `EPERM` when the caller does not hold `CAP_SETPCAP` in its user namespace. The thread must then not go on:
 /// some of the sets may be reduced and others not.
 pub fn reduce() -> Result<(), Errno> {
+    reduce_to(kept())
+}
+
+/// As [`reduce`], to another set. What of it the thread does not hold already, it does not gain.
+pub(crate) fn reduce_to(kept: CapabilitySet) -> Result<(), Errno> {
     rustix::thread::set_no_new_privs(true)?;
     clear_ambient_capability_set()?;
     for bit in 0..CAPABILITY_BITS {
         let capability = CapabilitySet::from_bits_retain(1 << bit);
-        if kept().contains(capability) {
+        if kept.contains(capability) {
             continue;
         }
         match remove_capability_from_bounding_set(capability) {
@@ -121,10 +131,9 @@ pub fn reduce() -> Result<(), Errno> {
         }
     }
     // Last, because dropping from the bounding set needs a capability that an operator's list may leave out.
-    set_capabilities(
-        None,
-        CapabilitySets { effective: kept(), permitted: kept(), inheritable: CapabilitySet::empty() },
-    )
+    let held = rustix::thread::capabilities(None)?.permitted & kept;
+    let inheritable = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: held, permitted: held, inheritable })
 }
 
 #[cfg(test)]

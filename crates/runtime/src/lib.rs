@@ -27,6 +27,7 @@ mod guest_client;
 mod id_range;
 mod layout;
 mod network;
+pub mod privileges;
 mod process;
 mod record;
 mod runtime;

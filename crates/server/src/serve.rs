@@ -78,6 +78,8 @@ pub(crate) fn run(args: &ServeArgs, globals: &Globals) -> anyhow::Result<()> {
     let runtime_config = runtime_config(&config)?;
     descriptors::allow_all().context("raising the limit of open files")?;
     doctor::refuse_unfit_host(&data_dir, &runtime_config)?;
+    // Before the spawner and before the first thread: both begin with what is left then.
+    lazaret_runtime::privileges::shed().context("dropping what a server does not need of root's powers")?;
     let data = DataDir::open(&data_dir)?;
     let cgroup_name = match &config.runtime.cgroup_parent {
         Some(configured) => configured.clone(),

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::{needs, step, workspace};
+use crate::{needs, step, vm, workspace};
 
 /// Longest the build or the whole test run may take. A single test is bounded in `.config/nextest.toml`.
 const STEP_LIMIT: Duration = Duration::from_secs(25 * 60);
@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// Run the tests whose name contains this
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
+    /// Then run those that depend on the kernel once more, in an emulated machine with cgroup v2
+    #[arg(long)]
+    vm: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -63,6 +66,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if options.only.is_none() && options.filter.is_none() {
         cargo(&["test", "--locked", "--workspace", "--doc", "--quiet"])?;
+    }
+    if options.vm {
+        vm::run(&vm::Options { filter: None })?;
     }
     println!("test: all passed");
     Ok(())

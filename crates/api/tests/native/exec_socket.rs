@@ -60,7 +60,7 @@ async fn output_comes_with_its_stream_and_then_the_exit() {
     assert_eq!(next(&mut socket).await, started());
     assert_eq!(next(&mut socket).await, Err((2, "oh\n".to_owned())));
     let exited = json!({"type": "exited", "exit_code": 3, "signal": null, "duration_ms": 9,
-        "truncated": false, "timed_out": false});
+        "truncated": false, "timed_out": false, "oom": false});
     assert_eq!(next(&mut socket).await, Ok(exited));
     assert_eq!(next(&mut socket).await, Ok(json!("close")));
 }

@@ -78,7 +78,7 @@ impl Process {
             Err(_elapsed) => (ExecExit::Signal(9), true),
         };
         let duration = Duration::from_millis(9);
-        let output = ExecOutput { exit, timed_out, truncated: self.truncated, duration };
+        let output = ExecOutput { exit, timed_out, oom: false, truncated: self.truncated, duration };
         // The reader may be gone.
         let _ = self.events.send(Ok(ExecEvent::Exited(output))).await;
     }

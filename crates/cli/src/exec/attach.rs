@@ -75,6 +75,10 @@ impl Ended {
             say("hint: give it more with --timeout");
             return TIMED_OUT;
         }
+        if exited.oom {
+            say("error: the sandbox ran out of memory and a process was killed");
+            say("hint: give a new sandbox more with --memory");
+        }
         exited.exit_code.unwrap_or_else(|| SIGNAL_BASE.saturating_add(exited.signal.unwrap_or_default()))
     }
 }

@@ -138,4 +138,9 @@ pub trait Runtime: Send + Sync {
 
     /// What the sandbox uses now.
     async fn usage(&self, id: SandboxId) -> Result<Usage>;
+
+    /// [`Usage::oom_kills`] alone. Asked around every exec, so it should be cheap.
+    async fn oom_kills(&self, id: SandboxId) -> Result<u64> {
+        Ok(self.usage(id).await?.oom_kills)
+    }
 }

@@ -17,6 +17,7 @@ const DIRECTORIES: &[&str] = &[
     "/",
     "dev",
     "etc",
+    "etc/pam.d",
     "home",
     "media",
     "mnt",
@@ -73,6 +74,12 @@ const FILES: &[(&str, &str)] = &[
         "etc/nsswitch.conf",
         "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\n\
          services: files\nethers: files\nrpc: files\n",
+    ),
+    // `su` and `runuser` lead from root to a user and nowhere else.
+    (
+        "etc/pam.d/other",
+        "auth sufficient pam_rootok.so\nauth required pam_deny.so\naccount required pam_permit.so\n\
+         session required pam_permit.so\npassword required pam_deny.so\n",
     ),
     ("etc/host.conf", "multi on\n"),
     ("etc/shells", "/bin/sh\n/bin/bash\n/usr/bin/sh\n/usr/bin/bash\n"),

@@ -137,6 +137,15 @@ impl Group {
         Ok(reading)
     }
 
+    /// Processes that the kernel killed here for want of memory: [`Stats::oom_kills`] alone, from one file.
+    ///
+    /// # Errors
+    /// As [`Group::stats`].
+    pub fn oom_kills(&self) -> Result<u64, Error> {
+        let home = self.cgroups.inner().home(Controller::Memory);
+        home.map_or(Ok(0), |home| stats::oom_kills(&home.parent, home.version, &self.name))
+    }
+
     /// The processes inside, as numbers of the caller's PID namespace, in no order. Empty when the group is gone.
     /// They are a moment's view: only in a frozen group is a number still the same process when it is used.
     ///

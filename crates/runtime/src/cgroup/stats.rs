@@ -43,13 +43,13 @@ pub(super) fn read_into(
             } else {
                 None
             };
-            stats.oom_kills = keyed("memory.events", "oom_kill")?;
+            stats.oom_kills = oom_kills(parent, version, name)?;
         }
         (Controller::Memory, Version::Legacy) => {
             stats.memory_bytes = number("memory.usage_in_bytes")?;
             stats.memory_reclaimable_bytes = keyed("memory.stat", "total_inactive_file")?;
             stats.memory_peak_bytes = parent.read_number(&file("memory.max_usage_in_bytes"))?;
-            stats.oom_kills = keyed("memory.oom_control", "oom_kill")?;
+            stats.oom_kills = oom_kills(parent, version, name)?;
         }
         (Controller::CpuAccounting, Version::Unified) => {
             stats.cpu_time = Some(Duration::from_micros(keyed("cpu.stat", "usage_usec")?));
@@ -61,6 +61,15 @@ pub(super) fn read_into(
         (Controller::Cpu | Controller::Freezer, _) => {}
     }
     Ok(())
+}
+
+/// Processes of group `name` that the kernel killed for want of memory, from the hierarchy with the memory controller.
+pub(super) fn oom_kills(parent: &Dir, version: Version, name: &str) -> Result<u64, Error> {
+    let file = match version {
+        Version::Unified => "memory.events",
+        Version::Legacy => "memory.oom_control",
+    };
+    Ok(parent.read_keyed(&format!("{name}/{file}"), "oom_kill")?.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -35,6 +35,9 @@ pub(super) const MASKED: [&str; 17] = [
     "vmallocinfo",
 ];
 
+/// All groups that exist inside; the kernel refuses others.
+const PING_GROUPS: &str = "0 65535";
+
 /// What can be read and not written: settings of the kernel.
 pub(super) const READ_ONLY: [&str; 4] = ["bus", "irq", "sys", "sysrq-trigger"];
 
@@ -43,6 +46,7 @@ pub(super) fn mount_masked(root: &OwnedFd) -> Result<(), SetupError> {
     let at = real_directory(STEP, root, Path::new("/proc"), 0o555)?;
     let proc = mount(STEP, "proc", &[], INERT)?;
     attach_onto(STEP, &proc, &at, "/proc")?;
+    allow_ping(&proc)?;
     for name in READ_ONLY {
         let Some(place) = find(&proc, name)? else { continue };
         let same = copy_beneath(STEP, &proc, name)?;
@@ -54,6 +58,20 @@ pub(super) fn mount_masked(root: &OwnedFd) -> Result<(), SetupError> {
         mask(&place, name)?;
     }
     Ok(())
+}
+
+/// Lets every group of the sandbox send echo requests without a raw socket, in its own network namespace. `ping` needs no
+/// capability then.
+fn allow_ping(proc: &OwnedFd) -> Result<(), SetupError> {
+    const SETTING: &str = "sys/net/ipv4/ping_group_range";
+    match open_beneath(proc, Path::new(SETTING), OFlags::WRONLY | OFlags::NOFOLLOW) {
+        // A kernel without IPv4 has nobody to ping.
+        Err(Errno::NOENT) => Ok(()),
+        file => {
+            let file = file.at(STEP, "open", SETTING)?;
+            rustix::io::write(&file, PING_GROUPS.as_bytes()).at(STEP, "write", SETTING).map(drop)
+        }
+    }
 }
 
 /// What is there under this name; not every kernel has everything.

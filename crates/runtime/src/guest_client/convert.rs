@@ -49,6 +49,8 @@ pub(super) fn output(exited: &Exited) -> ExecOutput {
             ExitStatus::Signal(signal) => ExecExit::Signal(signal),
         },
         timed_out: exited.timed_out,
+        // The guest cannot know; the session compares what the kernel counts.
+        oom: false,
         truncated: exited.truncated,
         duration: Duration::from_micros(exited.duration_us),
     }

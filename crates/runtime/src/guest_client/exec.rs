@@ -10,10 +10,12 @@
 //! more; the guest then ends the program of a foreground exec.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
+use lazaret_core::ports::Runtime;
 use lazaret_core::{
-    BackgroundExec, ExecEvent, ExecId, ExecInput, ExecOutput, ExecSession, ExecSpec, Result, Stdin,
-    Timestamp, limits,
+    BackgroundExec, ExecEvent, ExecExit, ExecId, ExecInput, ExecOutput, ExecSession, ExecSpec, Result,
+    SandboxId, Stdin, Timestamp, limits,
 };
 use lazaret_protocol::host_message::{Resize, Signal};
 use lazaret_protocol::limits::DATA_MAX;
@@ -46,6 +48,29 @@ impl InputEnd {
     }
 }
 
+/// How a shell reports a program that SIGKILL ended.
+const EXIT_OF_SIGKILL: u8 = 128 + SIGKILL;
+const SIGKILL: u8 = 9;
+
+/// Whether memory ran out while an exec ran: the kernel's count of kills, before and after.
+pub(super) struct Memory {
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) sandbox: SandboxId,
+    /// Before the exec.
+    pub(super) kills: u64,
+}
+
+impl Memory {
+    /// Whether an exec that ended so did it because memory ran out.
+    async fn ran_out(&self, output: &ExecOutput) -> bool {
+        let killed = matches!(output.exit, ExecExit::Signal(SIGKILL) | ExecExit::Code(EXIT_OF_SIGKILL));
+        // Only those ends are worth a look, and a timeout has its own word.
+        killed
+            && !output.timed_out
+            && self.runtime.oom_kills(self.sandbox).await.is_ok_and(|kills| kills > self.kills)
+    }
+}
+
 /// The pid that a start is answered with.
 pub(super) async fn started(channel: &mut Channel) -> Result<u32, GuestError> {
     match channel.reply().await? {
@@ -55,23 +80,28 @@ pub(super) async fn started(channel: &mut Channel) -> Result<u32, GuestError> {
 }
 
 /// The session of a foreground exec.
-pub(super) fn session(channel: Channel, pid: u32, input_end: InputEnd) -> ExecSession {
-    open(channel, pid, input_end, false)
+pub(super) fn session(channel: Channel, pid: u32, input_end: InputEnd, memory: Memory) -> ExecSession {
+    open(channel, pid, input_end, false, memory)
 }
 
 /// The session of a background exec, of whose output some may be gone already from where it was asked for.
-pub(super) fn attached_session(channel: Channel, attached: &Attached, asked_from: u64) -> ExecSession {
-    open(channel, attached.pid, InputEnd::Ignore, attached.offset > asked_from)
+pub(super) fn attached_session(
+    channel: Channel,
+    attached: &Attached,
+    asked_from: u64,
+    memory: Memory,
+) -> ExecSession {
+    open(channel, attached.pid, InputEnd::Ignore, attached.offset > asked_from, memory)
 }
 
-fn open(channel: Channel, pid: u32, input_end: InputEnd, has_gap: bool) -> ExecSession {
+fn open(channel: Channel, pid: u32, input_end: InputEnd, has_gap: bool, memory: Memory) -> ExecSession {
     let (input, inputs) = mpsc::channel(limits::EXEC_CHANNEL_CHUNKS);
     let (events, session_events) = mpsc::channel(limits::EXEC_CHANNEL_CHUNKS);
     let (receiver, sender) = channel.split();
     // Ends by itself as the picture says; the runtime of the server ends it at shutdown.
     tokio::spawn(async move {
         tokio::select! {
-            () = deliver(receiver, &events, has_gap) => {}
+            () = deliver(receiver, &events, has_gap, &memory) => {}
             never = pass_on(sender, inputs, input_end) => match never {},
             () = events.closed() => {}
         }
@@ -80,7 +110,12 @@ fn open(channel: Channel, pid: u32, input_end: InputEnd, has_gap: bool) -> ExecS
 }
 
 /// Passes on what the guest says until the end.
-async fn deliver(mut receiver: Receiver, events: &mpsc::Sender<Result<ExecEvent>>, has_gap: bool) {
+async fn deliver(
+    mut receiver: Receiver,
+    events: &mpsc::Sender<Result<ExecEvent>>,
+    has_gap: bool,
+    memory: &Memory,
+) {
     let mut has_gap = has_gap;
     loop {
         let event = match receiver.receive().await {
@@ -92,7 +127,8 @@ async fn deliver(mut receiver: Receiver, events: &mpsc::Sender<Result<ExecEvent>
             }
             Ok(Reply::Exited(exited)) => {
                 let output = convert::output(&exited);
-                ExecEvent::Exited(ExecOutput { truncated: output.truncated || has_gap, ..output })
+                let oom = memory.ran_out(&output).await;
+                ExecEvent::Exited(ExecOutput { oom, truncated: output.truncated || has_gap, ..output })
             }
             // A sandbox that died: the channel closes without an end, as the session promises.
             Err(GuestError::Closed | GuestError::Lost(_)) => return,

@@ -64,6 +64,12 @@ impl GuestClient {
         Self { patience, ..self }
     }
 
+    /// What the kernel has counted so far, for an exec that begins now. Of a sandbox that cannot be asked, nothing.
+    async fn memory(&self, sandbox: SandboxId) -> exec::Memory {
+        let kills = self.runtime.oom_kills(sandbox).await.unwrap_or(u64::MAX);
+        exec::Memory { runtime: Arc::clone(&self.runtime), sandbox, kills }
+    }
+
     /// A connection on which `body` has been asked.
     async fn ask(&self, sandbox: SandboxId, body: RequestBody) -> Result<Channel, Unasked> {
         let stream = self.runtime.connect(sandbox).await.map_err(Unasked::Unconnected)?;
@@ -127,13 +133,14 @@ impl Unasked {
 impl Guest for GuestClient {
     async fn exec(&self, sandbox: SandboxId, spec: &ExecSpec) -> Result<ExecSession> {
         let body = RequestBody::Exec(Box::new(convert::exec(spec, None)));
+        let memory = self.memory(sandbox).await;
         let started = async {
             let mut channel = self.ask(sandbox, body).await?;
             let pid = exec::started(&mut channel).await?;
             Ok((channel, pid))
         };
         let (channel, pid) = started.await.map_err(|unasked: Unasked| unasked.for_program(spec))?;
-        Ok(exec::session(channel, pid, exec::InputEnd::of(spec)))
+        Ok(exec::session(channel, pid, exec::InputEnd::of(spec), memory))
     }
 
     async fn exec_background(&self, sandbox: SandboxId, id: ExecId, spec: &ExecSpec) -> Result<ExecSession> {
@@ -155,8 +162,9 @@ impl Guest for GuestClient {
                 other => Err(other.unexpected().into()),
             }
         };
+        let memory = self.memory(sandbox).await;
         let (channel, attached) = attached.await.map_err(|unasked: Unasked| unasked.for_exec(id))?;
-        Ok(exec::attached_session(channel, &attached, offset))
+        Ok(exec::attached_session(channel, &attached, offset, memory))
     }
 
     async fn list_execs(&self, sandbox: SandboxId) -> Result<Vec<BackgroundExec>> {

@@ -27,7 +27,7 @@ use lazaret_core::ports::{
 };
 use lazaret_core::{EgressPolicy, Result, SandboxId};
 
-use crate::cgroup::CpuLimits;
+use crate::cgroup::{self, Cgroups, CpuLimits};
 use crate::client::Client;
 use crate::connect::connect;
 use crate::error::Error;
@@ -35,6 +35,7 @@ use crate::guard::{DiskSpace, Guard};
 use crate::id_range::{IdRanges, IdSpace};
 use crate::layout::DataDir;
 use crate::network::{GatewaySockets, NetworkConfig};
+use crate::spawner::serve::open_cgroups;
 use crate::spawner::wire::{Answer, NetworkOrder, NetworkState, Settings, Verb};
 use crate::spawner::{Program, StartTimes};
 use entry::Entries;
@@ -84,6 +85,8 @@ pub struct NamespacesRuntime {
     /// Before the client, which it uses to the end.
     guard: Guard,
     client: Arc<Client>,
+    /// For reading only; the spawner alone changes them.
+    cgroups: Cgroups,
     ids: Mutex<IdRanges>,
     network: Option<Network>,
     entries: Arc<Entries>,
@@ -114,6 +117,7 @@ impl NamespacesRuntime {
             disk_space: config.disk_space,
             network: config.network.map(|config| NetworkOrder { config, sockets_held: false }),
         };
+        let cgroup_name = settings.cgroup_name.clone();
         let data = DataDir::on_host(&settings.data_dir);
         let network = settings.network.as_ref().map(|order| Network::new(order.config.clone()));
         let client = Arc::new(Client::launch(config.spawner, settings)?);
@@ -122,11 +126,14 @@ impl NamespacesRuntime {
             let (client, entries) = (Arc::clone(&client), Arc::clone(&entries));
             move |id, guest| stop_for_disk(&client, &entries, id, guest)
         };
+        let unfit = |error: cgroup::Error| Error::HostUnfit(error.to_string());
         Ok(Self {
             guard: Guard::start(data.clone(), config.disk_space, stop)?,
             data,
             network,
             client,
+            // After the spawner has made the parent group.
+            cgroups: open_cgroups(&cgroup_name).map_err(unfit)?,
             ids: Mutex::new(IdRanges::new(config.id_space)),
             entries,
         })
@@ -236,6 +243,15 @@ impl Runtime for NamespacesRuntime {
 
     async fn usage(&self, id: SandboxId) -> Result<Usage> {
         Ok(self.measure(id).await?)
+    }
+
+    async fn oom_kills(&self, id: SandboxId) -> Result<u64> {
+        // One read of a file in the kernel's memory, which never blocks; the spawner stays out of execs.
+        let counted = self.cgroups.find(&id.to_string()).and_then(|group| match group {
+            Some(group) => group.oom_kills(),
+            None => Ok(0),
+        });
+        Ok(counted.map_err(|error| Error::HostUnfit(error.to_string()))?)
     }
 }
 

@@ -20,7 +20,7 @@
 //! Not here: the server's end (`client`) and what the child does (`child`).
 
 pub(crate) mod channel;
-mod serve;
+pub(crate) mod serve;
 mod start;
 mod tree;
 mod undo;

@@ -299,7 +299,7 @@ fn send(channel: &Channel, number: u64, answer: Answer, descriptors: &[OwnedFd])
     }
 }
 
-fn open_cgroups(name: &str) -> Result<Cgroups, cgroup::Error> {
+pub(crate) fn open_cgroups(name: &str) -> Result<Cgroups, cgroup::Error> {
     let settings = cgroup::Settings { name: name.to_owned(), ..cgroup::Settings::default() };
     Cgroups::open(&cgroup::Layout::detect()?, &settings)
 }

@@ -21,6 +21,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// Longest that the daemon may take to end; it first ends its containers.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
+/// Longest that one call of docker's client may take, as timeout(1) wants it: longer than any attempt.
+const ANSWER_LIMIT: &str = "60s";
+
 /// The image of a container that has the host's `/usr` bound in.
 const IMAGE: &str = "escape";
 
@@ -86,8 +89,10 @@ impl Daemon {
     }
 
     fn docker(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new("docker");
-        command.arg(format!("--host=unix://{}", self.folder.path().join("socket").display()));
+        let mut command = Command::new("timeout");
+        command
+            .args([ANSWER_LIMIT, "docker"])
+            .arg(format!("--host=unix://{}", self.folder.path().join("socket").display()));
         command.args(arguments).stdin(Stdio::null());
         command
     }

@@ -162,6 +162,7 @@ impl From<ExecOutput> for wire::Exited {
             duration_ms: millis(output.duration),
             truncated: output.truncated,
             timed_out: output.timed_out,
+            oom: output.oom,
         }
     }
 }
@@ -181,6 +182,7 @@ impl From<lazaret_core::ExecResult> for wire::ExecResult {
             duration_ms: millis(result.output.duration),
             truncated: result.output.truncated,
             timed_out: result.output.timed_out,
+            oom: result.output.oom,
         }
     }
 }

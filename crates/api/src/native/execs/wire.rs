@@ -90,6 +90,8 @@ pub(crate) struct ExecResult {
     pub(crate) truncated: bool,
     /// The timeout killed it.
     pub(crate) timed_out: bool,
+    /// SIGKILL ended it, or something in it, and meanwhile the kernel killed a process of the sandbox for want of memory.
+    pub(crate) oom: bool,
 }
 
 /// How a streamed exec ended: the data of the event `exited`.
@@ -105,6 +107,8 @@ pub(crate) struct Exited {
     pub(crate) truncated: bool,
     /// The timeout killed it.
     pub(crate) timed_out: bool,
+    /// SIGKILL ended it, or something in it, and meanwhile the kernel killed a process of the sandbox for want of memory.
+    pub(crate) oom: bool,
 }
 
 /// The data of the event `started`.
