@@ -82,6 +82,10 @@ fn memory_of_every_kind_is_counted_and_its_end_is_told_as_such() -> Result<()> {
         assert_eq!((&done["signal"], &done["oom"]), (&json!(9), &json!(true)), "{hog}: {done}");
         street.assert_usable();
     }
+    // A snippet says so as well, though an interpreter that runs already has forked it.
+    let snippet = "x = []\nwhile True: x.append(b'x' * (4 << 20))";
+    let done = street.native.run(&street.rogue, "python", snippet)?;
+    assert_eq!(done["oom"], true, "{done}");
     // File systems in memory end at their own size, before the programs do, whoever else uses memory.
     let fill = "import os\nf = open('/dev/shm/fill', 'wb', buffering=0)\ntry:\n  while True: f.write(b'x' * (1 << 20))\nexcept OSError as error: print(error.errno, os.path.getsize('/dev/shm/fill') >> 20)";
     assert_eq!(street.says(fill)?, "28 64", "ENOSPC at half of the memory");

@@ -78,6 +78,16 @@ pub struct ExecOutput {
     pub duration: Duration,
 }
 
+impl ExecOutput {
+    /// SIGKILL ended it, or a program in it as a shell's exit code says, and its timeout is not the reason. Whether a want of
+    /// memory is, the kernel's count of such kills tells.
+    pub fn was_killed(&self) -> bool {
+        const SIGKILL: u8 = 9;
+        const BY_SHELL: u8 = 128 + SIGKILL;
+        matches!(self.exit, ExecExit::Signal(SIGKILL) | ExecExit::Code(BY_SHELL)) && !self.timed_out
+    }
+}
+
 /// What a session delivers, in order; [`ExecEvent::Exited`] is the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExecEvent {

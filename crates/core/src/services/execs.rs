@@ -157,11 +157,16 @@ impl Execs {
             ..ExecSpec::default()
         };
         check(&spec)?;
+        let runtime = &self.context.ports.runtime;
+        let kills = runtime.oom_kills(id).await.unwrap_or(u64::MAX);
         if run.language == Language::Python
             && let Some(session) = self.start_warm(&entry, &spec, &snippet.code).await?
         {
             guard.counted(Ok(()))?;
-            return finish(session.holding(guard), Bytes::new()).await;
+            let mut result = finish(session.holding(guard), Bytes::new()).await?;
+            result.output.oom =
+                result.output.was_killed() && runtime.oom_kills(id).await.is_ok_and(|now| now > kills);
+            return Ok(result);
         }
         let scope = super::files::default_scope(&entry.record(), &entry.image_config);
         let options = WriteOptions { mode: 0o600, parents: true };

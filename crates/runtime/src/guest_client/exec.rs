@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use lazaret_core::ports::Runtime;
 use lazaret_core::{
-    BackgroundExec, ExecEvent, ExecExit, ExecId, ExecInput, ExecOutput, ExecSession, ExecSpec, Result,
-    SandboxId, Stdin, Timestamp, limits,
+    BackgroundExec, ExecEvent, ExecId, ExecInput, ExecOutput, ExecSession, ExecSpec, Result, SandboxId,
+    Stdin, Timestamp, limits,
 };
 use lazaret_protocol::host_message::{Resize, Signal};
 use lazaret_protocol::limits::DATA_MAX;
@@ -48,10 +48,6 @@ impl InputEnd {
     }
 }
 
-/// How a shell reports a program that SIGKILL ended.
-const EXIT_OF_SIGKILL: u8 = 128 + SIGKILL;
-const SIGKILL: u8 = 9;
-
 /// Whether memory ran out while an exec ran: the kernel's count of kills, before and after.
 pub(super) struct Memory {
     pub(super) runtime: Arc<dyn Runtime>,
@@ -63,10 +59,8 @@ pub(super) struct Memory {
 impl Memory {
     /// Whether an exec that ended so did it because memory ran out.
     async fn ran_out(&self, output: &ExecOutput) -> bool {
-        let killed = matches!(output.exit, ExecExit::Signal(SIGKILL) | ExecExit::Code(EXIT_OF_SIGKILL));
-        // Only those ends are worth a look, and a timeout has its own word.
-        killed
-            && !output.timed_out
+        // Only those ends are worth a look.
+        output.was_killed()
             && self.runtime.oom_kills(self.sandbox).await.is_ok_and(|kills| kills > self.kills)
     }
 }

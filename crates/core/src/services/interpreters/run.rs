@@ -126,6 +126,8 @@ impl Reader for Output {
                 events.push_back(ExecEvent::Exited(ExecOutput {
                     exit: exit(status),
                     timed_out: progress.timed_out,
+                    // The driver cannot know; who waits for the run compares what the kernel counts.
+                    oom: false,
                     truncated: self.truncated || cut,
                     duration: progress.duration,
                 }));
