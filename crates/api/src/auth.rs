@@ -24,6 +24,20 @@ pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
     found.map(str::trim).filter(|key| !key.is_empty())
 }
 
+/// Takes the key out of headers that go on to a stranger; other kinds of `Authorization` are the stranger's.
+pub(crate) fn remove_key(headers: &mut HeaderMap) {
+    let is_bearer = |value: &HeaderValue| {
+        let scheme = value.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"bearer")
+    };
+    if headers.get_all(AUTHORIZATION).iter().any(is_bearer) {
+        headers.remove(AUTHORIZATION);
+    }
+    for name in KEY_HEADERS {
+        headers.remove(name);
+    }
+}
+
 fn text(value: &HeaderValue) -> Option<&str> {
     std::str::from_utf8(value.as_bytes()).ok()
 }

@@ -190,6 +190,14 @@ pub(crate) enum Rejection {
         /// How many have it.
         count: usize,
     },
+    /// What listens on a port inside a sandbox did not behave as an HTTP server.
+    #[error("what listens on port {port} of the sandbox {problem}")]
+    PortFailed {
+        /// The port.
+        port: u16,
+        /// What it did, or did not.
+        problem: &'static str,
+    },
     /// The client was silent for too long in the middle of its body.
     #[error("the body did not come in time")]
     SlowBody,

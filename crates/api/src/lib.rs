@@ -32,6 +32,7 @@ mod failure;
 mod ids;
 mod native;
 mod openai;
+mod port_proxy;
 mod rate;
 mod routing;
 mod serve;

@@ -94,6 +94,13 @@ pub enum Error {
         problem: ExecProblem,
     },
 
+    /// Nothing listens on a port inside the sandbox.
+    #[error("nothing listens on port {port} of the sandbox")]
+    PortClosed {
+        /// The port.
+        port: u16,
+    },
+
     /// A bound was hit; less of the same, or the same later, will do.
     #[error("limit reached: {0}")]
     LimitReached(Limit),
@@ -156,6 +163,7 @@ impl Error {
             Self::InUse { kind, id, by } => Self::InUse { kind: *kind, id: id.clone(), by: by.clone() },
             Self::File { path, problem } => Self::File { path: path.clone(), problem: *problem },
             Self::Exec { what, problem } => Self::Exec { what: what.clone(), problem: *problem },
+            Self::PortClosed { port } => Self::PortClosed { port: *port },
             Self::LimitReached(limit) => Self::LimitReached(*limit),
             Self::Upstream { what, problem, retry_after, .. } => Self::Upstream {
                 what: what.clone(),

@@ -14,6 +14,7 @@
 
 mod clock;
 mod connection;
+mod dial;
 mod exec;
 mod files;
 mod processes;

@@ -10,7 +10,7 @@ use lazaret_protocol::{
 
 use crate::connection::{Connection, Lost};
 use crate::serve::Guest;
-use crate::{exec, files};
+use crate::{dial, exec, files};
 
 /// How long a host may take from connecting to the end of its request. A live host needs microseconds.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
@@ -103,6 +103,7 @@ fn dispatch(guest: &Guest, connection: &mut Connection, body: RequestBody) -> Re
         RequestBody::Rename(rename) => done(connection, files::change::rename(&rename))?,
         RequestBody::Chmod(chmod) => done(connection, files::change::chmod(guest, &chmod))?,
         RequestBody::Chown(chown) => done(connection, files::change::chown(&chown))?,
+        RequestBody::Dial(dial) => dial::run(connection, &dial)?,
         RequestBody::Symlink(symlink) => done(connection, files::change::symlink(&symlink))?,
     }
     Ok(())

@@ -161,6 +161,8 @@ error_kinds! {
     FileTooLarge = 44,
     /// The tree is deeper than the guest goes.
     TreeTooDeep = 45,
+    /// Nothing listens on the port.
+    ConnectionRefused = 60,
 }
 
 impl<C> Encode<C> for ErrorKind {

@@ -46,6 +46,8 @@ pub enum GuestMessage<'a> {
     Written(Written),
     /// Where a symbolic link points; nothing follows.
     Link(Link),
+    /// The port is connected; its bytes follow, without frames.
+    Connected,
 }
 
 /// Payload of [`GuestMessage::Hello`].
@@ -122,6 +124,7 @@ impl<'a> GuestMessage<'a> {
             Self::Data(bytes) => encode_frame(GuestKind::Data, bytes, out),
             Self::Written(written) => encode_cbor(GuestKind::Written, written, out),
             Self::Link(link) => encode_cbor(GuestKind::Link, link, out),
+            Self::Connected => encode_frame(GuestKind::Connected, &[], out),
         }
     }
 
@@ -133,7 +136,10 @@ impl<'a> GuestMessage<'a> {
         Ok(match frame.kind {
             GuestKind::Failure => Self::Failure(decode_cbor(frame)?),
             GuestKind::Done if frame.payload.is_empty() => Self::Done,
-            GuestKind::Done => return Err(FrameError::Malformed { kind: frame.kind.byte() }),
+            GuestKind::Connected if frame.payload.is_empty() => Self::Connected,
+            GuestKind::Done | GuestKind::Connected => {
+                return Err(FrameError::Malformed { kind: frame.kind.byte() });
+            }
             GuestKind::Hello => Self::Hello(decode_cbor(frame)?),
             GuestKind::Started => Self::Started(decode_cbor(frame)?),
             GuestKind::Stdout => Self::Stdout(frame.payload),

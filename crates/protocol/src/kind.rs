@@ -72,6 +72,8 @@ pub enum GuestKind {
     Written = 0x8f,
     /// Where a symbolic link points; nothing follows.
     Link = 0x90,
+    /// Connected to a port; what follows in both directions is its bytes, and no more frames. Since version 2.
+    Connected = 0x91,
 }
 
 impl Kind for HostKind {
@@ -120,6 +122,7 @@ impl Kind for GuestKind {
             0x8e => Self::Data,
             0x8f => Self::Written,
             0x90 => Self::Link,
+            0x91 => Self::Connected,
             _ => return None,
         })
     }
@@ -143,7 +146,8 @@ impl Kind for GuestKind {
             | Self::Entries
             | Self::ListEnd
             | Self::Written
-            | Self::Link => CONTROL_MAX,
+            | Self::Link
+            | Self::Connected => CONTROL_MAX,
         }
     }
 }

@@ -56,5 +56,5 @@ pub use guest_message::GuestMessage;
 pub use host_message::HostMessage;
 pub use kind::{GuestKind, HostKind, Kind};
 pub use metadata::{Entry, FileKind, Metadata};
-pub use request::{Request, RequestBody};
+pub use request::{Dial, Request, RequestBody};
 pub use version::PROTOCOL_VERSION;

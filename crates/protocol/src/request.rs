@@ -80,6 +80,18 @@ pub enum RequestBody {
     /// Read a symbolic link.
     #[n(27)]
     Readlink(#[n(0)] Readlink),
+    /// Connect to a port inside. Since version 2.
+    #[n(32)]
+    Dial(#[n(0)] Dial),
+}
+
+/// Payload of [`RequestBody::Dial`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Dial {
+    /// The TCP port, on the sandbox's loopback.
+    #[n(0)]
+    pub port: u16,
 }
 
 impl Request {
@@ -114,6 +126,7 @@ impl RequestBody {
             | Self::Chown(_)
             | Self::Symlink(_)
             | Self::Readlink(_) => 1,
+            Self::Dial(_) => 2,
         }
     }
 }

@@ -11,6 +11,7 @@ use lazaret_protocol::host_message::{Resize, Signal};
 use lazaret_protocol::*;
 
 const V1: &str = include_str!("golden/v1.txt");
+const V2: &str = include_str!("golden/v2.txt");
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
@@ -161,12 +162,35 @@ fn guest_messages() -> Vec<(&'static str, GuestMessage<'static>)> {
     ]
 }
 
+fn host_messages_of_version_2() -> Vec<(&'static str, HostMessage<'static>)> {
+    let request = Request { version: 2, needs: 2, body: Some(RequestBody::Dial(Dial { port: 8080 })) };
+    vec![("request.dial", HostMessage::Request(request))]
+}
+
+fn guest_messages_of_version_2() -> Vec<(&'static str, GuestMessage<'static>)> {
+    let refused = Failure::new(ErrorKind::ConnectionRefused, "cannot connect to port 8080").with_errno(111);
+    vec![("connected", GuestMessage::Connected), ("failure.refused", GuestMessage::Failure(refused))]
+}
+
 #[test]
 fn the_bytes_of_version_1_are_still_written_and_read() {
-    let golden = golden(V1);
+    check(V1, host_messages(), guest_messages());
+}
+
+#[test]
+fn the_bytes_of_version_2_are_still_written_and_read() {
+    check(V2, host_messages_of_version_2(), guest_messages_of_version_2());
+}
+
+fn check(
+    text: &str,
+    host_messages: Vec<(&'static str, HostMessage<'static>)>,
+    guest_messages: Vec<(&'static str, GuestMessage<'static>)>,
+) {
+    let golden = golden(text);
     let mut actual = String::new();
     let mut names = 0;
-    for (name, message) in host_messages() {
+    for (name, message) in host_messages {
         let mut bytes = Vec::new();
         message.encode(&mut bytes).expect("fits");
         writeln!(actual, "{name} {}", hex(&bytes)).expect("writing to a string");
@@ -179,7 +203,7 @@ fn the_bytes_of_version_1_are_still_written_and_read() {
         }
         names += 1;
     }
-    for (name, message) in guest_messages() {
+    for (name, message) in guest_messages {
         let mut bytes = Vec::new();
         message.encode(&mut bytes).expect("fits");
         writeln!(actual, "{name} {}", hex(&bytes)).expect("writing to a string");
@@ -192,7 +216,7 @@ fn the_bytes_of_version_1_are_still_written_and_read() {
         }
         names += 1;
     }
-    assert_eq!(actual, V1);
+    assert_eq!(actual, text);
     assert_eq!(names, golden.len(), "names are unique");
 }
 

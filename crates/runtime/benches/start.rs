@@ -8,8 +8,11 @@ mod support;
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use lazaret_core::ports::Runtime as _;
+use lazaret_core::EgressPolicy;
+use lazaret_core::ports::{Runtime as _, RuntimeSpec};
+use lazaret_runtime::NetworkConfig;
 use support::Host;
+use support::world::World;
 
 /// Sandboxes made one after another; enough for a median and a 95th percentile.
 const ROUNDS: usize = 100;
@@ -17,7 +20,10 @@ const ROUNDS: usize = 100;
 #[tokio::main(flavor = "current_thread")]
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 async fn main() {
-    let host = Host::new();
+    let _world = World::enter();
+    let mut host = Host::not_launched();
+    host.set_network(NetworkConfig::default());
+    host.launch();
     let mut samples: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for _ in 0..ROUNDS {
         let spec = host.spec();
@@ -40,11 +46,24 @@ async fn main() {
             ("2b cgroup", times.cgroup_us),
             ("2c clone3", times.clone_us),
             ("2d ids, layers, record", times.layers_us),
-            ("2e child until the guest runs", times.child_us),
-            ("2f spawner in all", times.total_us),
+            ("2f child until the guest runs", times.child_us),
+            ("2g spawner in all", times.total_us),
         ] {
             samples.entry(name).or_default().push(value);
         }
+
+        let spec = RuntimeSpec { network: EgressPolicy::Internet, ..host.spec() };
+        host.runtime().create(&spec).await.unwrap();
+        let began = std::time::Instant::now();
+        host.runtime().start(&spec).await.unwrap();
+        let elapsed = u64::try_from(began.elapsed().as_micros()).unwrap();
+        samples.entry("2 start, with a network").or_default().push(elapsed);
+        let network_us = host.runtime().start_times(spec.id).unwrap().network_us;
+        samples.entry("2e network, for one that has it").or_default().push(network_us);
+        let began = std::time::Instant::now();
+        host.runtime().delete(spec.id).await.unwrap();
+        let elapsed = u64::try_from(began.elapsed().as_micros()).unwrap();
+        samples.entry("4 delete, with a network").or_default().push(elapsed);
     }
     let began = std::time::Instant::now();
     let at_once = join_all((0..ROUNDS).map(|_| async {

@@ -105,6 +105,7 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
         Error::InUse { .. } => (StatusCode::CONFLICT, "in_use"),
         Error::File { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "file_failed"),
         Error::Exec { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "exec_failed"),
+        Error::PortClosed { .. } => (StatusCode::BAD_GATEWAY, "port_closed"),
         Error::LimitReached(limit) => match limit {
             Limit::UploadBytes | Limit::ImageSize => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Limit::Sandboxes
@@ -151,6 +152,7 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         Rejection::WrongMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "wrong_media_type"),
         Rejection::UnsatisfiableRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable"),
         Rejection::Ambiguous { .. } => (StatusCode::CONFLICT, "ambiguous_name"),
+        Rejection::PortFailed { .. } => (StatusCode::BAD_GATEWAY, "port_failed"),
         Rejection::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow_body"),
         Rejection::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "timed_out"),
         Rejection::Panicked(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),

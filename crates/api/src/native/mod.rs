@@ -12,6 +12,7 @@ mod execs;
 mod files;
 mod images;
 mod operations;
+mod ports;
 mod routes;
 mod sandboxes;
 mod server;

@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::error::Native;
-use super::{accounts, contexts, events, execs, files, images, operations, sandboxes, server};
+use super::{accounts, contexts, events, execs, files, images, operations, ports, sandboxes, server};
 use crate::routing::Routes;
 
 /// The routes.
@@ -13,7 +13,9 @@ pub(crate) fn routes() -> Routes<Native> {
     const PUT: Method = Method::PUT;
     const HEAD: Method = Method::HEAD;
     const DELETE: Method = Method::DELETE;
-    Routes::<Native>::under([""])
+    /// What a server inside a sandbox may be asked with.
+    const ANY: [Method; 7] = [GET, HEAD, POST, PUT, Method::PATCH, DELETE, Method::OPTIONS];
+    let routes = Routes::<Native>::under([""])
         .owns("/lazaret/v1")
         .open(GET, "/healthz", operations::health)
         .open(GET, "/readyz", operations::readiness)
@@ -29,6 +31,7 @@ pub(crate) fn routes() -> Routes<Native> {
         .on(POST, "/lazaret/v1/sandboxes/{id}/pause", sandboxes::pause)
         .on(POST, "/lazaret/v1/sandboxes/{id}/resume", sandboxes::resume)
         .on(GET, "/lazaret/v1/sandboxes/{id}/stats", sandboxes::stats)
+        .on(PUT, "/lazaret/v1/sandboxes/{id}/network", sandboxes::set_network)
         .stream(POST, "/lazaret/v1/sandboxes/{id}/exec", execs::exec)
         .stream(GET, "/lazaret/v1/sandboxes/{id}/exec/ws", execs::socket)
         .stream(POST, "/lazaret/v1/sandboxes/{id}/run", execs::run)
@@ -58,5 +61,12 @@ pub(crate) fn routes() -> Routes<Native> {
         .on(DELETE, "/lazaret/v1/accounts/{id}", accounts::delete)
         .on(POST, "/lazaret/v1/accounts/{id}/keys", accounts::create_key)
         .on(GET, "/lazaret/v1/accounts/{id}/keys", accounts::list_keys)
-        .on(DELETE, "/lazaret/v1/accounts/{id}/keys/{key}", accounts::delete_key)
+        .on(DELETE, "/lazaret/v1/accounts/{id}/keys/{key}", accounts::delete_key);
+    ANY.into_iter().fold(routes, |routes, method| {
+        routes.stream(method.clone(), "/lazaret/v1/sandboxes/{id}/ports/{port}/", ports::ask).stream(
+            method,
+            "/lazaret/v1/sandboxes/{id}/ports/{port}/{*path}",
+            ports::ask,
+        )
+    })
 }

@@ -11,7 +11,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::error::ErrorBody;
 use super::target::Asked;
-use super::{accounts, contexts, events, execs, files, images, sandboxes};
+use super::{accounts, contexts, events, execs, files, images, ports, sandboxes};
 use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
@@ -89,7 +89,8 @@ pub fn open_api() -> String {
     )),
     paths(
         sandboxes::create, sandboxes::list, sandboxes::show, sandboxes::delete, sandboxes::start,
-        sandboxes::stop, sandboxes::pause, sandboxes::resume, sandboxes::stats,
+        sandboxes::stop, sandboxes::pause, sandboxes::resume, sandboxes::stats, sandboxes::set_network,
+        ports::ask,
         execs::exec, execs::run, execs::list, execs::output, execs::delete, execs::socket,
         contexts::create, contexts::list, contexts::delete, contexts::interrupt, contexts::execute,
         files::read, files::write, files::remove, files::change,

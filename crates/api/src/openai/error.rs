@@ -138,7 +138,7 @@ fn core(error: &Error, context: &RequestContext) -> Verdict {
         Error::File { problem, .. } => {
             bad(Some("invalid_value"), Some("file_path"), format!("The file cannot be used: {problem}."))
         }
-        Error::Exec { .. } => bad(None, None, sentence(error)),
+        Error::Exec { .. } | Error::PortClosed { .. } => bad(None, None, sentence(error)),
         Error::LimitReached(limit) => limited(*limit, error),
         Error::Unsupported { .. } => bad(Some("unsupported_operation"), None, sentence(error)),
         Error::Upstream { .. } => {
@@ -243,7 +243,7 @@ fn rejected(rejection: &Rejection, context: &RequestContext) -> Verdict {
             bad(None, None, format!("We could not parse the JSON body of your request. {why}."))
         }
         Rejection::Malformed { reason, .. } => bad(None, None, reason.clone()),
-        Rejection::Ambiguous { .. } => bad(None, None, sentence(rejection)),
+        Rejection::Ambiguous { .. } | Rejection::PortFailed { .. } => bad(None, None, sentence(rejection)),
         Rejection::Field { field, problem, .. } => {
             let (code, message) = phrase(field, problem);
             bad(Some(code), Some(field), message)

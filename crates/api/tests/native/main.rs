@@ -17,6 +17,7 @@ mod files_write;
 mod images;
 mod observed;
 mod operations;
+mod ports;
 mod rates;
 mod requests;
 mod run_code;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
-use lazaret_core::ports::{Guest, Listing};
+use lazaret_core::ports::{Guest, GuestStream, Listing};
 use lazaret_core::{
     BackgroundExec, Body, Clock, Error, ExecId, ExecSession, ExecSpec, FileEntry, FilePath, FileProblem,
     FileScope, Kind, Limit, ManualClock, ReadRange, Result, SandboxId, WriteOptions, collect,
@@ -119,6 +119,14 @@ impl MemoryGuest {
 
 #[async_trait]
 impl Guest for MemoryGuest {
+    /// A port of this machine, in place of one inside.
+    async fn dial(&self, _sandbox: SandboxId, port: u16) -> Result<GuestStream> {
+        match tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(_) => Err(Error::PortClosed { port }),
+        }
+    }
+
     async fn exec(&self, sandbox: SandboxId, spec: &ExecSpec) -> Result<ExecSession> {
         let script = self.with(sandbox, |world| world.tree_file(spec))?;
         exec::start(spec, script, self.running.clone())

@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 
+use super::GuestStream;
 use crate::{
     BackgroundExec, Body, ExecId, ExecSession, ExecSpec, FileEntry, FilePath, FileScope, ReadRange, Result,
     SandboxId, WriteOptions,
@@ -23,6 +24,12 @@ pub struct Listing {
 /// root user and `/`; the services have filled in the image's and the sandbox's defaults.
 #[async_trait]
 pub trait Guest: Send + Sync {
+    /// Connects to a TCP port on the sandbox's loopback.
+    ///
+    /// # Errors
+    /// [`crate::Error::PortClosed`] if nothing listens there.
+    async fn dial(&self, sandbox: SandboxId, port: u16) -> Result<GuestStream>;
+
     /// Starts a process; it ends with the session.
     async fn exec(&self, sandbox: SandboxId, spec: &ExecSpec) -> Result<ExecSession>;
 

@@ -14,8 +14,8 @@ use super::lease::Activity;
 use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
-    Accounts, Audit, Catalogue, Events, Execs, Files, Images, Interpreters, Sandboxes, Uploads, driver,
-    events, network, pulls, reconcile,
+    Accounts, Audit, Catalogue, Events, Execs, Files, Images, Ingress, Interpreters, Sandboxes, Uploads,
+    driver, events, network, pulls, reconcile,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -39,6 +39,8 @@ pub struct Services {
     pub uploads: Uploads,
     /// Images.
     pub images: Images,
+    /// Ports inside sandboxes.
+    pub ingress: Ingress,
     /// Events.
     pub events: Events,
     /// Refused requests, for the operator.
@@ -85,6 +87,7 @@ impl Services {
             catalogue: Catalogue { context: shared() },
             uploads: Uploads { context: shared() },
             images: Images { context: shared() },
+            ingress: Ingress { context: shared() },
             events: Events { context: shared() },
             audit: Audit { context: shared() },
             background: Arc::new(Background { stop, tasks: Mutex::new(tasks) }),

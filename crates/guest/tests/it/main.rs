@@ -3,6 +3,7 @@
 //! Needs root and `unshare`; without them the tests say so and pass nothing on.
 
 mod background;
+mod dial;
 mod exec;
 mod exec_ends;
 mod file_changes;

@@ -85,6 +85,7 @@ fn body() -> impl Strategy<Value = RequestBody> {
         (target(), bytes())
             .prop_map(|(target, points_to)| RequestBody::Symlink(Symlink { target, points_to })),
         target().prop_map(|target| RequestBody::Readlink(Readlink { target })),
+        any::<u16>().prop_map(|port| RequestBody::Dial(Dial { port })),
     ]
 }
 
@@ -165,5 +166,6 @@ pub(crate) fn guest_message() -> impl Strategy<Value = GuestMessage<'static>> {
         (any::<u64>(), metadata())
             .prop_map(|(bytes, metadata)| GuestMessage::Written(Written { bytes, metadata })),
         bytes().prop_map(|points_to| GuestMessage::Link(Link { points_to })),
+        Just(GuestMessage::Connected),
     ]
 }

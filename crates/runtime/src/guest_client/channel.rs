@@ -35,6 +35,7 @@ pub(super) enum Reply {
     },
     Data(Bytes),
     Written(Written),
+    Connected,
     /// A message that answers nothing this client asks.
     Other(&'static str),
 }
@@ -54,6 +55,7 @@ impl Reply {
             Self::Entries(_) | Self::ListEnd { .. } => "a listing, out of place",
             Self::Data(_) => "data, out of place",
             Self::Written(_) => "a written file, out of place",
+            Self::Connected => "a connection, out of place",
             Self::Other(what) => what,
         })
     }
@@ -113,6 +115,14 @@ impl Channel {
         reply.unwrap_or(Err(GuestError::Silent(self.patience)))
     }
 
+    /// The connection without its frames, once the guest has said that none follow.
+    pub(super) fn into_stream(self) -> GuestStream {
+        let Receiver { stream, buffer } = self.receiver;
+        // What came along with the last frame is the stream's beginning.
+        let reader = AsyncReadExt::chain(std::io::Cursor::new(buffer.freeze()), stream);
+        Box::new(tokio::io::join(reader, self.sender.stream))
+    }
+
     /// The halves, for a conversation in which silence is normal.
     pub(super) fn split(self) -> (Receiver, Sender) {
         (self.receiver, self.sender)
@@ -152,6 +162,7 @@ impl Receiver {
             GuestMessage::Entries(entries) => Reply::Entries(entries),
             GuestMessage::ListEnd(end) => Reply::ListEnd { truncated: end.truncated },
             GuestMessage::Written(written) => Reply::Written(written),
+            GuestMessage::Connected => Reply::Connected,
             GuestMessage::Hello(_) => Reply::Other("a greeting that nobody asked for"),
             GuestMessage::Link(_) => Reply::Other("a link that nobody asked for"),
             GuestMessage::Stdout(_) | GuestMessage::Stderr(_) | GuestMessage::Data(_) => {

@@ -84,6 +84,20 @@ impl GuestError {
         }
     }
 
+    /// The core's error for a port.
+    pub(super) fn for_port(self, port: u16) -> Error {
+        match &self {
+            Self::Refused(failure) if failure.kind == ErrorKind::ConnectionRefused => {
+                Error::PortClosed { port }
+            }
+            // Whoever has the port does not answer: the tenant's affair.
+            Self::Refused(failure) if failure.kind == ErrorKind::Other => {
+                Error::Unavailable { retry_after: None, source: self.into() }
+            }
+            _ => self.without_subject(),
+        }
+    }
+
     /// The core's error where none of the subjects above is meant.
     pub(super) fn without_subject(self) -> Error {
         match &self {
@@ -139,6 +153,7 @@ fn file_problem(kind: ErrorKind) -> Option<FileProblem> {
         | ErrorKind::UnknownExec
         | ErrorKind::ExecExists
         | ErrorKind::TooManyExecs
+        | ErrorKind::ConnectionRefused
         | ErrorKind::ExecEnded => return None,
     })
 }
@@ -176,6 +191,7 @@ fn exec_problem(kind: ErrorKind) -> Option<ExecProblem> {
         | ErrorKind::ReadOnly
         | ErrorKind::CrossDevice
         | ErrorKind::FileTooLarge
-        | ErrorKind::TreeTooDeep => return None,
+        | ErrorKind::TreeTooDeep
+        | ErrorKind::ConnectionRefused => return None,
     })
 }

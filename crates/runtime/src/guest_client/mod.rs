@@ -22,13 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lazaret_core::ports::{Guest, Listing, Runtime};
+use lazaret_core::ports::{Guest, GuestStream, Listing, Runtime};
 use lazaret_core::{
     BackgroundExec, Body, ExecId, ExecSession, ExecSpec, FileEntry, FilePath, FileScope, ReadRange, Result,
     SandboxId, WriteOptions,
 };
 use lazaret_protocol::{
-    Attach, Chmod, Chown, Mkdir, Read, Remove, RemoveExec, Rename, RequestBody, Stat, Target,
+    Attach, Chmod, Chown, Dial, Mkdir, Read, Remove, RemoveExec, Rename, RequestBody, Stat, Target,
 };
 
 use channel::{Channel, Reply};
@@ -131,6 +131,20 @@ impl Unasked {
 
 #[async_trait]
 impl Guest for GuestClient {
+    async fn dial(&self, sandbox: SandboxId, port: u16) -> Result<GuestStream> {
+        let connected = async {
+            let mut channel = self.ask(sandbox, RequestBody::Dial(Dial { port })).await?;
+            match channel.reply().await? {
+                Reply::Connected => Ok(channel.into_stream()),
+                other => Err(other.unexpected().into()),
+            }
+        };
+        connected.await.map_err(|unasked: Unasked| match unasked {
+            Unasked::Unconnected(error) => error,
+            Unasked::Guest(error) => error.for_port(port),
+        })
+    }
+
     async fn exec(&self, sandbox: SandboxId, spec: &ExecSpec) -> Result<ExecSession> {
         let body = RequestBody::Exec(Box::new(convert::exec(spec, None)));
         let memory = self.memory(sandbox).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use lazaret_core::{SandboxSpec, limits};
+use lazaret_core::{EgressPolicy, SandboxSpec, limits};
 
 use super::error::ErrorBody;
 use super::target::{Asked, Target};
@@ -58,6 +58,21 @@ pub(crate) async fn show(State(app): State<App>, target: Target) -> Result<Json<
 pub(crate) async fn delete(State(app): State<App>, target: Target) -> Result<StatusCode, Failure> {
     app.core.sandboxes.delete(&target.caller, target.id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Change what the sandbox may reach. It holds at once, for open connections too; one that is stopped has it from its next
+/// start on.
+#[utoipa::path(put, path = "/lazaret/v1/sandboxes/{id}/network", operation_id = "set_sandbox_network",
+    tag = "sandboxes", params(("id" = String, Path, description = "Any form of the id, or the name")),
+    request_body = wire::Network,
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
+pub(crate) async fn set_network(
+    State(app): State<App>,
+    target: Target,
+    Json(network): Json<wire::Network>,
+) -> Result<Json<wire::Sandbox>, Failure> {
+    let policy = EgressPolicy::try_from(network)?;
+    Ok(Json(app.core.sandboxes.set_network(&target.caller, target.id, policy).await?.into()))
 }
 
 /// Bring a stopped sandbox back with its disk.

@@ -22,6 +22,7 @@ pub(crate) enum Event {
     Data(Vec<u8>),
     Written(Written),
     Link(Vec<u8>),
+    Connected,
 }
 
 impl From<GuestMessage<'_>> for Event {
@@ -43,6 +44,7 @@ impl From<GuestMessage<'_>> for Event {
             GuestMessage::Data(bytes) => Self::Data(bytes.to_vec()),
             GuestMessage::Written(written) => Self::Written(written),
             GuestMessage::Link(link) => Self::Link(link.points_to.0),
+            GuestMessage::Connected => Self::Connected,
         }
     }
 }
