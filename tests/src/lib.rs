@@ -7,6 +7,7 @@
 //!   Traces   what a data directory's sandboxes have left on the host: processes, mounts, cgroups, loop devices
 //!   escape   attempts to get out of a sandbox, and the places where they are made
 //!   registry Debian's docker-registry on loopback, and images for it
+//!   internet hosts and names outside, for sandboxes that have a network
 //!   wait     the only way to wait: for a condition, with a deadline
 //! ```
 //!
@@ -16,6 +17,7 @@
 
 mod client;
 pub mod escape;
+pub mod internet;
 mod native;
 pub mod registry;
 mod server;

@@ -48,6 +48,12 @@ pub(crate) const OF_TESTS: &[Need] = &[
     Need { package: "skopeo", probe: ("skopeo", &["--version"]), why: "images are pushed with it" },
     Need { package: "mmdebstrap", probe: ("mmdebstrap", &["--version"]), why: "a Debian image is made" },
     Need { package: "busybox-static", probe: ("/bin/busybox", &["true"]), why: "an image without libc" },
+    Need {
+        package: "python3-requests",
+        // Debian's own interpreter, which is the one in the host image.
+        probe: ("/usr/bin/python3", &["-c", "import requests"]),
+        why: "a client in the host image that is to reach an allowed name",
+    },
 ];
 
 /// Installs the Debian packages of `needs` that are missing.

@@ -1,0 +1,217 @@
+//! Sandboxes with a network, from the inside: what they reach by name, and what no trick makes them reach.
+//!
+//! Each test has an Internet of its own around its server; `tests/src/internet` draws it.
+
+#![forbid(unsafe_code)]
+
+use std::net::IpAddr;
+
+use lazaret_tests::internet::{
+    ALLOWED, ALLOWED_V6, HOST, HOST_V6, Internet, METADATA, OTHER, OTHER_V6, PRIVATE, Visit,
+};
+use lazaret_tests::{Native, Server, binary};
+use serde_json::json;
+
+/// Where the authority's certificate is put in a sandbox.
+const CERTIFICATE: &str = "/tmp/authority.pem";
+
+/// An Internet and a server in it.
+fn start(settings: &str) -> (Internet, Server) {
+    let internet = Internet::enter().expect("make an Internet, as root");
+    let settings = format!("{}{settings}", internet.settings());
+    let server = Server::start_configured(&binary(), &[], &settings).expect("start a server");
+    (internet, server)
+}
+
+/// A sandbox that may reach `domains`, and that trusts the Internet's authority if it is told to.
+fn sandbox(native: &Native, internet: &Internet, domains: &[&str]) -> String {
+    let network = json!({ "type": "allowlist", "domains": domains });
+    let id = native.create(&json!({ "network": network })).expect("create");
+    let certificate = format!("cat > {CERTIFICATE} <<'END'\n{}END", internet.certificate());
+    assert_eq!(run(native, &id, &certificate), (0, String::new()));
+    id
+}
+
+/// Exit code and output of a shell command; errors are part of the output.
+fn run(native: &Native, id: &str, command: &str) -> (i64, String) {
+    let command = format!("exec 2>&1\n{command}");
+    let request = json!({ "command": ["sh", "-c", command], "timeout_ms": 60_000 });
+    let result = native.exec_with(id, &request).expect("exec");
+    let code = result["exit_code"].as_i64().unwrap_or_else(|| panic!("ended by a signal: {result}"));
+    (code, result["stdout"].as_str().expect("output as text").to_owned())
+}
+
+/// What the allowed host has noted, over IPv4 and IPv6.
+fn visits_to_allowed(internet: &Internet) -> Vec<Visit> {
+    [internet.visits(ALLOWED), internet.visits(ALLOWED_V6)].concat()
+}
+
+/// Nobody came to any of these addresses.
+#[track_caller]
+fn assert_unseen(internet: &Internet, addresses: &[IpAddr]) {
+    for address in addresses {
+        assert_eq!(internet.visits(*address), [], "at {address}");
+    }
+}
+
+#[test]
+fn an_allowed_name_is_reached_with_curl_and_python_over_http_and_https() {
+    let (internet, server) = start("");
+    let native = server.native();
+    let domains =
+        ["allowed.example", "b\u{fc}cher.example", "*.www.allowed.example", "www.allowed.example:22"];
+    let id = sandbox(&native, &internet, &domains);
+    let curl = format!("curl -sS -m 20 --cacert {CERTIFICATE}");
+    let urllib = |url: &str| {
+        format!(
+            "import ssl, urllib.request as u; \
+             print(u.urlopen('{url}', timeout=20, context=ssl.create_default_context(cafile='{CERTIFICATE}')).read().decode())"
+        )
+    };
+    let requests = |url: &str| {
+        format!("import requests; print(requests.get('{url}', timeout=20, verify='{CERTIFICATE}').text)")
+    };
+    for (command, want) in [
+        (format!("{curl} http://allowed.example/a"), "GET /a for allowed.example"),
+        (format!("{curl} https://allowed.example/b"), "GET /b for allowed.example"),
+        (format!("{curl} https://ALLOWED.example./c"), "GET /c for ALLOWED.example"),
+        (format!("{curl} http://xn--bcher-kva.example/d"), "GET /d for xn--bcher-kva.example"),
+        (format!("{curl} http://deep.www.allowed.example/e"), "GET /e for deep.www.allowed.example"),
+        (format!("python3 -c \"{}\"", urllib("http://allowed.example/f")), "GET /f for allowed.example"),
+        (format!("python3 -c \"{}\"", urllib("https://allowed.example/g")), "GET /g for allowed.example"),
+        (format!("python3 -c \"{}\"", requests("http://allowed.example/h")), "GET /h for allowed.example"),
+        (format!("python3 -c \"{}\"", requests("https://allowed.example/i")), "GET /i for allowed.example"),
+        (
+            "python3 -c \"import socket; s = socket.create_connection(('www.allowed.example', 22), 20); \
+             s.sendall(b'plain'); print(s.recv(5))\""
+                .to_owned(),
+            "b'plain'",
+        ),
+    ] {
+        let (code, output) = run(&native, &id, &command);
+        assert!(code == 0 && output.contains(want), "{command}: {code}\n{output}\n{}", server.log_tail());
+    }
+    // Connections leave as the host's own, so that they come back.
+    let from: Vec<IpAddr> = visits_to_allowed(&internet).iter().map(|visit| visit.from).collect();
+    let host = [IpAddr::from(HOST), IpAddr::from(HOST_V6)];
+    assert!(!from.is_empty() && from.iter().all(|from| host.contains(from)), "{from:?}");
+}
+
+#[test]
+fn no_trick_leads_to_a_name_or_an_address_that_is_not_allowed() {
+    let (internet, server) = start("");
+    let native = server.native();
+    // The last four are allowed by name, and lead inside.
+    let domains = ["allowed.example", "rebind.example", "metadata.example", "inside.example", "host.example"];
+    let id = sandbox(&native, &internet, &domains);
+    let curl = "curl -sS -k -m 10 --fail";
+    let mut commands: Vec<String> = [
+        // Names that look alike, in DNS.
+        "http://other.example/",
+        "http://notallowed.example/",
+        "http://allowed.example.evil.example/",
+        "http://allowed.exampleevil.example/",
+        "http://deep.www.allowed.example/",
+        "http://www.allowed.example/",
+        "https://other.example./",
+        "https://OTHER.EXAMPLE/",
+        "http://\u{430}llowed.example/",
+        // Addresses, in every notation.
+        "http://93.184.0.20/",
+        "https://93.184.0.20/",
+        "http://1572339732/",
+        "http://0x5db80014/",
+        "http://0135.0270.0.024/",
+        "http://93.184.20/",
+        "http://[2606:4700::20]/",
+        "https://[2606:4700::20]/",
+        "http://[::ffff:93.184.0.20]/",
+        "https://[::ffff:93.184.0.20]/",
+        "http://93.184.0.20:8080/",
+        "https://93.184.0.20:8443/",
+        // The allowed host's own address, without its name, and its other ports.
+        "http://93.184.0.10/",
+        "https://93.184.0.10/",
+        "http://allowed.example:8080/",
+        "https://allowed.example:8443/",
+        // Inside, by allowed names and by address.
+        "http://metadata.example/",
+        "http://inside.example/",
+        "https://inside.example/",
+        "http://host.example:9999/",
+        "http://host.example/",
+        "http://169.254.169.254/",
+        "http://10.99.0.1/",
+        "http://81.2.69.2:9999/",
+        "http://127.0.0.1:9999/",
+    ]
+    .into_iter()
+    .map(|url| format!("{curl} '{url}'"))
+    .collect();
+    commands.extend(
+        [
+            // A request and a handshake for another name, sent to the allowed host.
+            "-H 'Host: other.example' http://allowed.example/",
+            "-H 'Host: allowed.example' -H 'Host: other.example' http://allowed.example/",
+            "--request-target http://other.example/ http://allowed.example/",
+            "--resolve other.example:80:93.184.0.10 http://other.example/",
+            "--resolve other.example:443:93.184.0.10 https://other.example/",
+            "--resolve other.example:443:93.184.0.20 https://other.example/",
+            // The allowed host as a proxy.
+            "-x http://allowed.example:80 http://other.example/",
+            "-p -x http://allowed.example:80 http://other.example/",
+            "-p -x http://allowed.example:80 https://other.example/",
+            "-p -x http://allowed.example:80 https://allowed.example/",
+            "-x http://allowed.example:3128 http://other.example/",
+            // QUIC, where curl has it; where it has not, it fails as well.
+            "--http3-only https://allowed.example/",
+        ]
+        .map(|arguments| format!("{curl} {arguments}")),
+    );
+    // Over every transport and port that names are asked for, of a host that answers them all.
+    let query = "import socket, sys\n\
+                 q = bytes.fromhex('000701000001000000000000') + b'\\x05other\\x07example\\0\\0\\1\\0\\1'\n";
+    for (address, port) in
+        [("93.184.0.20", 53), ("93.184.0.20", 5353), ("93.184.0.10", 443), ("2606:4700::20", 53)]
+    {
+        commands.push(format!(
+            "python3 - <<'END'\n{query}\
+             s = socket.socket(socket.AF_INET6 if ':' in '{address}' else socket.AF_INET, socket.SOCK_DGRAM)\n\
+             s.settimeout(3); s.connect(('{address}', {port})); s.send(q); a = s.recv(512)\n\
+             sys.exit(0 if a[3] & 15 == 0 else 'refused')\nEND"
+        ));
+    }
+    for port in [53, 853] {
+        commands.push(format!(
+            "python3 - <<'END'\n{query}\
+             s = socket.create_connection(('93.184.0.20', {port}), 3); s.sendall(len(q).to_bytes(2, 'big') + q)\n\
+             a = s.recv(512); sys.exit(0 if len(a) > 5 and a[5] & 15 == 0 else 'refused')\nEND"
+        ));
+    }
+    // A NUL inside of a name, which a resolver written in C would read as its end.
+    commands.push(format!(
+        "python3 - <<'END'\n{query}\
+         q = q[:12] + b'\\x05other\\x08example\\0\\0\\0\\1\\0\\1'; server = open('/etc/resolv.conf').read().split()[1]\n\
+         s = socket.socket(socket.AF_INET6 if ':' in server else socket.AF_INET, socket.SOCK_DGRAM)\n\
+         s.settimeout(3); s.connect((server, 53)); s.send(q); sys.exit(0 if s.recv(512)[3] & 15 == 0 else 'refused')\nEND"
+    ));
+    for command in &commands {
+        let (code, output) = run(&native, &id, command);
+        assert!(code != 0, "{command}\n{output}\n{}", server.log_tail());
+    }
+    // Wherever a handshake was sent, it goes to the host that it names.
+    let elsewhere = "--resolve allowed.example:443:93.184.0.20 https://allowed.example/";
+    let (code, output) = run(&native, &id, &format!("{curl} {elsewhere}"));
+    assert!(code == 0 && !output.contains("93.184.0.20"), "{output}");
+    // A name that is public at one look and private at the next is dialled at its public address or not at all.
+    let (_, output) =
+        run(&native, &id, &format!("for i in 1 2 3 4 5 6 7 8; do {curl} http://rebind.example/; done"));
+    assert!(!output.contains("at 169.254.169.254"), "{output}");
+    let forbidden: [IpAddr; 5] =
+        [OTHER.into(), OTHER_V6.into(), METADATA.into(), PRIVATE.into(), HOST.into()];
+    assert_unseen(&internet, &forbidden);
+    let ports: Vec<u16> = visits_to_allowed(&internet).iter().map(|visit| visit.to.port()).collect();
+    assert!(ports.iter().all(|port| [80, 443].contains(port)), "{ports:?}");
+    let datagrams = visits_to_allowed(&internet).into_iter().filter(|visit| visit.said.ends_with(" bytes"));
+    assert_eq!(datagrams.collect::<Vec<_>>(), []);
+}
