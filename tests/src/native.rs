@@ -1,5 +1,7 @@
 //! The calls of the native API that suites and benchmark make, each insisting on its success.
 
+use std::io::Cursor;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use ureq::SendBody;
@@ -59,6 +61,16 @@ impl Native {
     pub fn apply(&self, id: &str, verb: &str) -> Result<Value> {
         let answer = self.client.post(&format!("{BASE}/sandboxes/{id}/{verb}"), &json!({}))?;
         ensure!(answer.status == 200, "{verb}: {answer}");
+        Ok(answer.json())
+    }
+
+    /// Changes what the sandbox may reach, and gives the sandbox as it is then.
+    pub fn set_network(&self, id: &str, policy: &Value) -> Result<Value> {
+        let (path, body) = (format!("{BASE}/sandboxes/{id}/network"), serde_json::to_vec(policy)?);
+        let json = [("content-type", "application/json")];
+        let answer =
+            self.client.send(Method::PUT, &path, &json, SendBody::from_owned_reader(Cursor::new(body)))?;
+        ensure!(answer.status == 200, "set the network: {answer}");
         Ok(answer.json())
     }
 

@@ -5,21 +5,41 @@
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use lazaret_tests::internet::{
     ALLOWED, ALLOWED_V6, HOST, HOST_V6, Internet, METADATA, OTHER, OTHER_V6, PRIVATE, Visit,
 };
-use lazaret_tests::{Native, Server, binary};
-use serde_json::json;
+use lazaret_tests::{KEY, Native, Server, target, wait};
+use serde_json::{Value, json};
 
 /// Where the authority's certificate is put in a sandbox.
 const CERTIFICATE: &str = "/tmp/authority.pem";
+
+/// Longest that anything but the change of a policy may take, on a machine busy with other tests.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Longest that a policy may take to come into force.
+const ONE_SECOND: Duration = Duration::from_secs(1);
+
+/// Opens a connection to the allowed host, and makes a file when it is cut.
+const HELD_CONNECTION: &str = "
+import socket
+held = socket.create_connection(('allowed.example', 22), 20)
+held.settimeout(60)
+try:
+    while held.recv(4096): pass
+except ConnectionError:
+    pass
+open('/tmp/cut', 'w').close()
+";
 
 /// An Internet and a server in it.
 fn start(settings: &str) -> (Internet, Server) {
     let internet = Internet::enter().expect("make an Internet, as root");
     let settings = format!("{}{settings}", internet.settings());
-    let server = Server::start_configured(&binary(), &[], &settings).expect("start a server");
+    let server = Server::start_in(&std::env::temp_dir(), &settings).expect("start a server");
     (internet, server)
 }
 
@@ -152,7 +172,6 @@ fn no_trick_leads_to_a_name_or_an_address_that_is_not_allowed() {
         [
             // A request and a handshake for another name, sent to the allowed host.
             "-H 'Host: other.example' http://allowed.example/",
-            "-H 'Host: allowed.example' -H 'Host: other.example' http://allowed.example/",
             "--request-target http://other.example/ http://allowed.example/",
             "--resolve other.example:80:93.184.0.10 http://other.example/",
             "--resolve other.example:443:93.184.0.10 https://other.example/",
@@ -214,4 +233,67 @@ fn no_trick_leads_to_a_name_or_an_address_that_is_not_allowed() {
     assert!(ports.iter().all(|port| [80, 443].contains(port)), "{ports:?}");
     let datagrams = visits_to_allowed(&internet).into_iter().filter(|visit| visit.said.ends_with(" bytes"));
     assert_eq!(datagrams.collect::<Vec<_>>(), []);
+}
+
+#[test]
+fn the_python_sdk_makes_a_container_that_reaches_one_name() {
+    let (internet, server) = start("allowed_domains = [\"*.example\"]\n");
+    let folder = tempfile::tempdir().expect("a folder");
+    let certificate = folder.path().join("authority.pem");
+    std::fs::write(&certificate, internet.certificate()).expect("write the certificate");
+    let python = target().join("clients/python/bin/python");
+    assert!(python.exists(), "{} is missing: run `cargo xtask test`", python.display());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/python_egress.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg(certificate);
+    command.env("OPENAI_BASE_URL", format!("{}/v1", server.url())).env("OPENAI_API_KEY", KEY);
+    let output = command.output().expect("start the environment's python");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.lines().last() == Some("ok"),
+        "{}\n{said}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr),
+        server.log_tail()
+    );
+    assert_unseen(&internet, &[OTHER.into(), OTHER_V6.into()]);
+}
+
+#[test]
+fn a_policy_of_a_running_sandbox_is_changed_within_a_second() {
+    let (internet, server) = start("");
+    let native = server.native();
+    let id = sandbox(&native, &internet, &["allowed.example", "allowed.example:22"]);
+    let fetch = |name: &str| {
+        let command =
+            format!("curl -sS -k -m 10 --fail https://{name}/ && curl -sS -m 10 --fail http://{name}/");
+        run(&native, &id, &command)
+    };
+    assert_eq!(fetch("allowed.example").0, 0);
+    assert_ne!(fetch("other.example").0, 0);
+    let held = json!({ "command": ["python3", "-c", HELD_CONNECTION], "background": true });
+    let path = format!("/lazaret/v1/sandboxes/{id}");
+    let exec = native.client().post(&format!("{path}/exec"), &held).expect("exec");
+    assert_eq!(exec.status, 202, "{exec}");
+    let opened = || visits_to_allowed(&internet).into_iter().find(|visit| visit.to.port() == 22);
+    wait::until("the connection is there", DEADLINE, opened);
+
+    let policy = json!({ "type": "allowlist", "domains": ["other.example"] });
+    let change = |policy: &Value| native.set_network(&id, policy).expect("change");
+    assert_eq!(change(&policy)["network"]["domains"], json!(["other.example"]));
+    let cut = wait::within(ONE_SECOND, || (run(&native, &id, "cat /tmp/cut").0 == 0).then_some(()));
+    assert!(cut.is_some(), "the connection was not cut within a second");
+    assert_eq!(fetch("other.example").0, 0);
+    assert_ne!(fetch("allowed.example").0, 0);
+
+    change(&json!({ "type": "disabled" }));
+    assert_ne!(run(&native, &id, "curl -sS -k -m 2 --fail https://other.example/").0, 0);
+    let answer = native.client().get("/lazaret/v1/events?limit=1000").expect("events").json();
+    let denied: Vec<&Value> = answer["events"]
+        .as_array()
+        .expect("a list of events")
+        .iter()
+        .filter(|event| event["type"] == "egress_denied" && event["destination"] == "other.example")
+        .collect();
+    assert!(!denied.is_empty() && denied[0]["reason"] == "name not allowed", "{answer}");
 }

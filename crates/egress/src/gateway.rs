@@ -130,6 +130,10 @@ impl Gateway for EgressGateway {
         Ok(())
     }
 
+    async fn restrict(&self, id: SandboxId, policy: &EgressPolicy) {
+        self.tenants.restrict(id, policy);
+    }
+
     async fn dismiss(&self, id: SandboxId) {
         self.tenants.dismiss(id);
     }

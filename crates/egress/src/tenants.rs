@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
 
-use lazaret_core::SandboxId;
 use lazaret_core::ports::{EgressUsage, SandboxAddresses, Tenant};
+use lazaret_core::{EgressPolicy, SandboxId};
 
 use crate::tenant::{Admitted, Court};
 
@@ -49,6 +49,14 @@ impl Tenants {
             }
         }
         table.by_id.insert(id, admitted);
+    }
+
+    /// Gives a sandbox that may send another policy.
+    pub(crate) fn restrict(&self, id: SandboxId, policy: &EgressPolicy) {
+        let table = self.table.read().expect("no panic under this lock");
+        if let Some(known) = table.by_id.get(&id) {
+            known.change(policy.clone(), known.addresses());
+        }
     }
 
     /// Forgets a sandbox and ends what it has open.

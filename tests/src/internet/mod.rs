@@ -122,7 +122,7 @@ impl Internet {
 
     /// The settings that make a server ask this Internet for names.
     pub fn settings(&self) -> String {
-        format!("[network]\nupstream_dns = [\"{RESOLVER}:53\"]\n")
+        format!("[network]\ndns_servers = [\"{RESOLVER}:53\"]\n")
     }
 
     /// What has been noted at `address` so far; at any port, over any protocol.

@@ -72,6 +72,10 @@ pub trait Gateway: Send + Sync {
     /// [`crate::Error::Invalid`] for a policy that cannot be enforced.
     async fn admit(&self, tenant: Tenant) -> Result<()>;
 
+    /// Judges a sandbox that is admitted by this policy from now on, and ends the connections that it refuses; for a
+    /// change, before the packet level follows. Does nothing for one that is unknown.
+    async fn restrict(&self, id: SandboxId, policy: &EgressPolicy);
+
     /// Answers the sandbox nothing any more and ends its connections. Does nothing for one that is unknown.
     async fn dismiss(&self, id: SandboxId);
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   start    Runtime::start ─▶ Gateway::admit         until it is admitted, the gateway answers it nothing
-//!   change   tighter first: Gateway::dismiss ─▶ Runtime::set_network ─▶ Gateway::admit
+//!   change   tighter first: Gateway::restrict ─▶ Runtime::set_network ─▶ Gateway::admit
 //!   end      Gateway::dismiss ─▶ Runtime::stop        before its addresses can be another sandbox's
 //! ```
 //!
@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
-use crate::ports::{Denial, RuntimeSpec, SandboxAddresses, Tenant};
+use crate::ports::{Denial, EgressUsage, RuntimeSpec, SandboxAddresses, Tenant};
 use crate::{EgressPolicy, Error, EventKind, Result, Sandbox, SandboxId};
 
 /// The policy of a sandbox: its own, else the server's.
@@ -65,12 +65,26 @@ pub(super) async fn adopt(context: &Context, record: &Sandbox, was_networked: bo
     change(context, record, &policy).await
 }
 
-/// Applies a policy to a running sandbox. Between the first step and the last it can reach less than either policy
-/// allows, never more; a failure leaves it so.
+/// Applies a policy to a running sandbox. Names are judged by the new one first and packets then; what both policies
+/// allow is not interrupted. After a failure the sandbox can reach nothing by name.
 pub(super) async fn change(context: &Context, record: &Sandbox, policy: &EgressPolicy) -> Result<()> {
-    dismiss(context, record.id).await;
-    let addresses = context.ports.runtime.set_network(record.id, policy).await?;
-    admit(context, record, policy, addresses).await
+    if let Some(gateway) = &context.ports.gateway {
+        gateway.restrict(record.id, policy).await;
+    }
+    let changed = async {
+        let addresses = context.ports.runtime.set_network(record.id, policy).await?;
+        admit(context, record, policy, addresses).await
+    };
+    let changed = changed.await;
+    if changed.is_err() || *policy == EgressPolicy::Disabled {
+        dismiss(context, record.id).await;
+    }
+    changed
+}
+
+/// What a sandbox has sent through the gateway and was refused there.
+pub(super) fn usage(context: &Context, id: SandboxId) -> EgressUsage {
+    context.ports.gateway.as_ref().map(|gateway| gateway.usage(id)).unwrap_or_default()
 }
 
 async fn admit(

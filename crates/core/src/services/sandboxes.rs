@@ -8,7 +8,7 @@ use super::context::Context;
 use super::driver;
 use super::lease::{self, Activity, InUse};
 use super::table::{Entry, Place};
-use crate::ports::Usage;
+use crate::ports::{EgressUsage, Usage};
 use crate::{
     Caller, Decision, EgressPolicy, Error, EventKind, FileScope, Image, Kind, Order, Page, PageRequest,
     Reason, Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Upload, Verb,
@@ -284,6 +284,17 @@ impl Sandboxes {
             return Err(Error::Refused { kind: Kind::Sandbox, state, verb: Verb::Use });
         }
         self.context.ports.runtime.usage(id).await
+    }
+
+    /// What a sandbox has sent through the gateway and was refused there, since it started or this server did. Does not
+    /// count as use.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn egress_usage(&self, caller: &Caller, id: SandboxId) -> Result<EgressUsage> {
+        caller.need(Scope::SandboxesRead)?;
+        find_current(&self.context, caller, id).await?;
+        Ok(super::network::usage(&self.context, id))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lazaret_core::ports::Usage;
+use lazaret_core::ports::{EgressUsage, Usage};
 use lazaret_core::services::SandboxFilter;
 use lazaret_core::{
     Allowlist, EgressPolicy, Error, FilePath, LeasePolicy, PageRequest, Result, SandboxId, SandboxSpec, State,
@@ -216,9 +216,11 @@ fn label_pair(text: &str) -> Result<(String, String), Rejection> {
     Ok((pair.0.to_owned(), pair.1.to_owned()))
 }
 
-impl From<Usage> for wire::Stats {
-    fn from(usage: Usage) -> Self {
+impl From<(Usage, EgressUsage)> for wire::Stats {
+    fn from((usage, egress): (Usage, EgressUsage)) -> Self {
         let Usage { memory_bytes, memory_peak_bytes, cpu_micros, pids, oom_kills, disk_bytes } = usage;
-        Self { memory_bytes, memory_peak_bytes, cpu_micros, pids, oom_kills, disk_bytes }
+        let EgressUsage { sent_bytes, received_bytes, connections, denied } = egress;
+        let egress = wire::Egress { sent_bytes, received_bytes, connections, denied };
+        Self { memory_bytes, memory_peak_bytes, cpu_micros, pids, oom_kills, disk_bytes, egress }
     }
 }

@@ -123,5 +123,7 @@ pub(crate) async fn resume(State(app): State<App>, target: Target) -> Result<Jso
     tag = "sandboxes", params(("id" = String, Path, description = "Any form of the id, or the name")),
     responses((status = 200, body = wire::Stats), (status = "default", body = ErrorBody)))]
 pub(crate) async fn stats(State(app): State<App>, target: Target) -> Result<Json<wire::Stats>, Failure> {
-    Ok(Json(app.core.sandboxes.usage(&target.caller, target.id).await?.into()))
+    let usage = app.core.sandboxes.usage(&target.caller, target.id).await?;
+    let egress = app.core.sandboxes.egress_usage(&target.caller, target.id).await?;
+    Ok(Json((usage, egress).into()))
 }

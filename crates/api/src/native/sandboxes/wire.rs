@@ -231,4 +231,21 @@ pub(crate) struct Stats {
     pub(crate) oom_kills: u64,
     /// Bytes of the host's disk that its disk takes.
     pub(crate) disk_bytes: u64,
+    /// What it has sent through the gateway.
+    pub(crate) egress: Egress,
+}
+
+/// What a sandbox has sent through the gateway since it started, or since this server did: names, and connections of an
+/// allowlist that are judged by name. What goes to a network of an allowlist, or anywhere under the policy internet, is
+/// forwarded without being counted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Egress {
+    /// Bytes that it sent.
+    pub(crate) sent_bytes: u64,
+    /// Bytes that came back.
+    pub(crate) received_bytes: u64,
+    /// Connections that were let through.
+    pub(crate) connections: u64,
+    /// Names and connections that were refused.
+    pub(crate) denied: u64,
 }
