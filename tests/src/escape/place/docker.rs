@@ -3,6 +3,7 @@
 //! The runtimes are copies, because one of the attempts overwrites what it can.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -54,6 +55,7 @@ impl Daemon {
         for (runtime, program) in [("copied-runc", "/usr/sbin/runc"), ("copied-runsc", "/usr/bin/runsc")] {
             let copy = folder.path().join(runtime);
             if fs::copy(program, &copy).is_ok() {
+                let copy = if runtime == "copied-runsc" { without_network(&copy)? } else { copy };
                 command.arg("--add-runtime").arg(format!("{runtime}={}", copy.display()));
             }
         }
@@ -105,8 +107,23 @@ impl Daemon {
     }
 }
 
+/// A program that calls `runsc` with the flag that it needs where no interface can be taken over from docker.
+fn without_network(runsc: &Path) -> Result<PathBuf> {
+    let path = runsc.with_extension("sh");
+    fs::write(&path, format!("#!/bin/sh\nexec {} --network=none \"$@\"\n", runsc.display()))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    Ok(path)
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
+        // One that did not start leaves a container behind, and its shim would outlive the daemon.
+        let listed = self.success(&["ps", "--all", "--quiet"]).unwrap_or_default();
+        for id in String::from_utf8_lossy(&listed).split_whitespace() {
+            if let Err(error) = self.success(&["rm", "--force", id]) {
+                eprintln!("could not remove a container: {error:#}");
+            }
+        }
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             // A daemon that has ended already is what we want.
             let _ = kill_process(pid, Signal::TERM);
