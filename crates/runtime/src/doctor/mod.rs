@@ -4,13 +4,14 @@
 //! ends with its only process) and reads the kernel's own word where it would. It returns data; printing is the
 //! caller's, and so is the decision to go on: a server refuses to start over a [`Status::Fail`].
 //!
-//! Not here: anything about images, the store or the network, which their own crates know better.
+//! Not here: anything about images or the store, which their own crates know better.
 
 mod cgroups;
 mod host;
 mod ids;
 mod kernel;
 mod mounts;
+mod network;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -82,6 +83,7 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
     findings.extend([mounts::mount_api(), mounts::overlay(), mounts::ext4(), mounts::idmap(subject)]);
     findings.extend([mounts::loop_devices(), mounts::mkfs()]);
     findings.push(ids::conflicts(&subject.ids));
+    findings.extend(network::examine());
     findings.extend([host::disk(subject), host::memory(), host::descriptors()]);
     findings
 }

@@ -17,6 +17,12 @@ pub(crate) fn program() -> Option<&'static Path> {
     PROGRAMS.iter().map(Path::new).find(|path| path.exists())
 }
 
+/// Every chain of the network namespace that this process is in, as `nft` prints them; `None` if it cannot tell.
+pub(crate) fn list_chains() -> Option<String> {
+    let output = Command::new(program()?).args(["list", "chains"]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Loads rules into the network namespace that this process is in: all of them, or none.
 ///
 /// # Errors
