@@ -42,6 +42,46 @@ fn a_guest_killed_with_sigkill_ends_its_sandbox_with_a_reason_and_start_brings_i
     Ok(())
 }
 
+#[test]
+fn an_exec_whose_sandbox_ends_is_told_how_it_ended() -> Result<()> {
+    let server = Server::start();
+    let native = server.native();
+    let id = native.create(&json!({}))?;
+    let kill_guest = || -> Result<()> {
+        for process in Traces::of_sandboxes(server.data_dir(), std::slice::from_ref(&id)).processes {
+            let pid = process.split(' ').next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+            let _ = kill_process(pid.context("a process id")?, Signal::KILL);
+        }
+        Ok(())
+    };
+    // Without a grace, in which the command would end by itself and tell of that.
+    let stop = || {
+        let now = json!({ "grace_ms": 0 });
+        native.client().post(&format!("/lazaret/v1/sandboxes/{id}/stop"), &now).map(drop)
+    };
+    let ends: [(&dyn Fn() -> Result<()>, &str); 2] =
+        [(&kill_guest, "its first process ended"), (&stop, "requested")];
+    for (end, said) in ends {
+        let request =
+            json!({ "command": ["/bin/sh", "-c", "touch /tmp/began; sleep 60"], "timeout_ms": 60_000 });
+        let answer = std::thread::scope(|scope| -> Result<_> {
+            let running = scope.spawn(|| native.try_exec(&id, &request));
+            let began = || native.shell(&id, "rm /tmp/began").ok();
+            wait::within(NOTICE_LIMIT, began).context("the exec does not begin")?;
+            end()?;
+            running.join().expect("no panic")
+        })?;
+        assert_eq!(answer.status, 409, "{answer}");
+        let error = &answer.json()["error"];
+        assert_eq!(error["code"], "ended", "{answer}");
+        assert!(error["message"].as_str().is_some_and(|text| text.contains(said)), "{answer}");
+        let stopped = || native.state(&id).is_ok_and(|state| state == "stopped").then_some(());
+        wait::within(NOTICE_LIMIT, stopped).context("it does not stop")?;
+        native.apply(&id, "start")?;
+    }
+    Ok(())
+}
+
 /// A file system of its own in a file, mounted for the life of this value.
 struct SmallDisk {
     folder: tempfile::TempDir,

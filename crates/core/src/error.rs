@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{State, Verb};
+use crate::{Reason, State, Verb};
 
 /// Any error of an adapter, kept for the log.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -63,6 +63,19 @@ pub enum Error {
         state: State,
         /// The verb asked of it.
         verb: Verb,
+    },
+
+    /// It was there when the request began, and ended before the request did.
+    #[error("{kind} {id} ended during the request: {reason}")]
+    Ended {
+        /// What ended.
+        kind: Kind,
+        /// Its id.
+        id: String,
+        /// The state it is in since.
+        state: State,
+        /// Why it ended.
+        reason: Reason,
     },
 
     /// The thing is in use by another.
@@ -160,6 +173,9 @@ impl Error {
             Self::NotFound { kind, id } => Self::NotFound { kind: *kind, id: id.clone() },
             Self::AlreadyExists { kind, id } => Self::AlreadyExists { kind: *kind, id: id.clone() },
             Self::Refused { kind, state, verb } => Self::Refused { kind: *kind, state: *state, verb: *verb },
+            Self::Ended { kind, id, state, reason } => {
+                Self::Ended { kind: *kind, id: id.clone(), state: *state, reason: reason.clone() }
+            }
             Self::InUse { kind, id, by } => Self::InUse { kind: *kind, id: id.clone(), by: by.clone() },
             Self::File { path, problem } => Self::File { path: path.clone(), problem: *problem },
             Self::Exec { what, problem } => Self::Exec { what: what.clone(), problem: *problem },

@@ -125,7 +125,8 @@ pub struct ExecSession {
     /// Towards the process; bounded, so a process that does not read makes the sender wait.
     pub input: mpsc::Sender<ExecInput>,
     /// From the process; bounded, so a reader that does not read makes the process wait.
-    /// An error is the last item. A channel that closes without [`ExecEvent::Exited`] means that the sandbox died.
+    /// An error is the last item. A channel that closes without [`ExecEvent::Exited`] means that the sandbox died, see
+    /// [`ExecSession::broken_off`].
     pub events: mpsc::Receiver<Result<ExecEvent>>,
     /// Keeps the sandbox in use for as long as the session lasts.
     pub guard: Option<InUse>,
@@ -135,6 +136,16 @@ impl ExecSession {
     /// A session as an adapter of the guest makes it.
     pub fn new(pid: u32, input: mpsc::Sender<ExecInput>, events: mpsc::Receiver<Result<ExecEvent>>) -> Self {
         Self { pid, input, events, guard: None }
+    }
+
+    /// What it means that `events` closed without [`ExecEvent::Exited`]; `guard` is the session's.
+    pub async fn broken_off(guard: Option<&InUse>) -> Error {
+        match guard {
+            Some(guard) => guard.how_it_ended().await,
+            None => {
+                Error::Unavailable { retry_after: None, source: "the sandbox ended during the exec".into() }
+            }
+        }
     }
 
     pub(crate) fn holding(mut self, guard: InUse) -> Self {

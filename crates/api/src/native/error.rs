@@ -102,6 +102,7 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
         Error::NotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
         Error::AlreadyExists { .. } => (StatusCode::CONFLICT, "already_exists"),
         Error::Refused { .. } => (StatusCode::CONFLICT, "refused"),
+        Error::Ended { .. } => (StatusCode::CONFLICT, "ended"),
         Error::InUse { .. } => (StatusCode::CONFLICT, "in_use"),
         Error::File { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "file_failed"),
         Error::Exec { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "exec_failed"),
@@ -173,6 +174,9 @@ fn message(failure: &Failure) -> String {
     match failure {
         Failure::Core(Error::Invalid { field, reason }) => format!("{}: {reason}", wire_name(field)),
         Failure::Core(Error::NotFound { kind, id }) => format!("{kind} {} not found", wire_id(id)),
+        Failure::Core(Error::Ended { kind, id, reason, .. }) => {
+            format!("{kind} {} ended during the request: {reason}", wire_id(id))
+        }
         Failure::Core(Error::InUse { kind, id, by }) => format!("{kind} {} is in use by {by}", wire_id(id)),
         other => other.to_string(),
     }
@@ -290,7 +294,7 @@ const fn exec_problem(problem: ExecProblem) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use lazaret_core::{State, Verb};
+    use lazaret_core::{Reason, State, Verb};
 
     use super::*;
     use crate::failure::{PanicMessage, Part};
@@ -311,6 +315,12 @@ mod tests {
             Error::not_found(Kind::Cursor, "x"),
             Error::AlreadyExists { kind: Kind::Account, id: "red".to_owned() },
             Error::Refused { kind: Kind::Sandbox, state: State::Stopped, verb: Verb::Pause },
+            Error::Ended {
+                kind: Kind::Sandbox,
+                id: "68a0000100008000800000000000ffff".to_owned(),
+                state: State::Stopped,
+                reason: Reason::OutOfMemory,
+            },
             Error::InUse { kind: Kind::Image, id: "x".to_owned(), by: "a sandbox".to_owned() },
             Error::File { path: "/x".to_owned(), problem: FileProblem::NoSpace },
             Error::Exec { what: "x".to_owned(), problem: ExecProblem::OutOfMemory },

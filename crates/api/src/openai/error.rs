@@ -131,6 +131,8 @@ fn core(error: &Error, context: &RequestContext) -> Verdict {
         Error::NotFound { kind, id } => not_found(*kind, id, context),
         Error::Refused { state: State::Expired, .. } => bad(None, None, "Container is expired.".to_owned()),
         Error::Refused { state, .. } => bad(None, None, format!("Container is {state}.")),
+        Error::Ended { state: State::Expired, .. } => bad(None, None, "Container is expired.".to_owned()),
+        Error::Ended { state, reason, .. } => bad(None, None, format!("Container is {state}: {reason}.")),
         Error::AlreadyExists { .. } | Error::InUse { .. } => bad(None, None, sentence(error)),
         Error::File { problem: problem @ (FileProblem::NoSpace | FileProblem::ReadOnly), .. } => {
             bad(None, None, format!("The container cannot take the file: {problem}."))

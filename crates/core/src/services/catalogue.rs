@@ -75,7 +75,7 @@ impl Catalogue {
     ) -> Result<Page<CatalogueEntry>> {
         caller.need(Scope::SandboxesRead)?;
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
-        guard.counted(self.page_of(&entry, page).await)
+        guard.counted(self.page_of(&entry, page).await).await
     }
 
     async fn page_of(
@@ -119,7 +119,7 @@ impl Catalogue {
     ) -> Result<CatalogueEntry> {
         caller.need(Scope::SandboxesRead)?;
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
-        guard.counted(self.find(&entry, file).await)
+        guard.counted(self.find(&entry, file).await).await
     }
 
     /// An entry and its content, resolved without following links. The sandbox is in use until the body is dropped.
@@ -137,7 +137,7 @@ impl Catalogue {
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
         let mut found = self.find(&entry, file).await?;
         let read = self.context.ports.guest.read(id, &self.scope(), &found.path, range).await;
-        let (now, body) = guard.counted(read.map_err(|error| vanished(error, file)))?;
+        let (now, body) = guard.counted(read.map_err(|error| vanished(error, file))).await?;
         found.bytes = now.bytes;
         Ok((found, holding(body, guard)))
     }
@@ -163,7 +163,7 @@ impl Catalogue {
             let written = guest.write(id, &self.scope(), path, &options, body).await?;
             self.record(&entry, written).await
         };
-        guard.counted(written.await)
+        guard.counted(written.await).await
     }
 
     /// Writes a client's file whose path is yet to come, as in a multipart body. It counts as use when it is placed.
@@ -206,7 +206,7 @@ impl Catalogue {
         guest.rename(id, &scope, &file.path, path).await?;
         file.is_placed = true;
         let recorded = async { self.record(&entry, guest.stat(id, &scope, path).await?).await };
-        file.guard.counted(recorded.await)
+        file.guard.counted(recorded.await).await
     }
 
     /// The data directory is always there for clients, whatever code inside did to it.
@@ -269,7 +269,7 @@ impl Catalogue {
     pub async fn delete(&self, caller: &Caller, id: SandboxId, file: CatalogueEntryId) -> Result<()> {
         caller.need(Scope::SandboxesWrite)?;
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
-        guard.counted(self.remove(&entry, file).await)
+        guard.counted(self.remove(&entry, file).await).await
     }
 
     async fn remove(&self, entry: &Entry, file: CatalogueEntryId) -> Result<()> {

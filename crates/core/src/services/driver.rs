@@ -181,6 +181,7 @@ impl Driver {
     async fn delete(&self, record: &Sandbox, reason: Reason) -> Result<()> {
         let mut gone = record.clone();
         gone.state = State::Deleted;
+        gone.reason = Some(reason.clone());
         self.entry.replace(gone);
         let removed = async {
             self.remove_from_host(record).await?;

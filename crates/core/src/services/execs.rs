@@ -52,14 +52,14 @@ impl Execs {
         caller.need(Scope::SandboxesWrite)?;
         check(&spec)?;
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
-        let session = guard.counted(self.context.ports.guest.exec(id, &complete(&entry, spec)).await)?;
+        let session = guard.counted(self.context.ports.guest.exec(id, &complete(&entry, spec)).await).await?;
         Ok(session.holding(guard))
     }
 
     /// Runs a process to its end with `stdin` as its input; output beyond the limit is dropped.
     ///
     /// # Errors
-    /// As [`Execs::start`]; [`Error::Unavailable`] if the sandbox dies meanwhile.
+    /// As [`Execs::start`]; [`Error::Ended`] if the sandbox ends meanwhile.
     pub async fn run(
         &self,
         caller: &Caller,
@@ -90,7 +90,7 @@ impl Execs {
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
         let exec = ExecId::from_bytes(self.context.ports.ids.next(self.context.now()));
         let started = self.context.ports.guest.exec_background(id, exec, &complete(&entry, spec)).await;
-        let session = guard.counted(started)?;
+        let session = guard.counted(started).await?;
         Ok((exec, session.holding(guard)))
     }
 
@@ -107,7 +107,7 @@ impl Execs {
     ) -> Result<ExecSession> {
         caller.need(Scope::SandboxesRead)?;
         let (_, guard) = use_sandbox(&self.context, caller, id).await?;
-        Ok(guard.counted(self.context.ports.guest.attach(id, exec, offset).await)?.holding(guard))
+        Ok(guard.counted(self.context.ports.guest.attach(id, exec, offset).await).await?.holding(guard))
     }
 
     /// The background execs that the sandbox still knows, oldest first.
@@ -117,7 +117,7 @@ impl Execs {
     pub async fn list(&self, caller: &Caller, id: SandboxId) -> Result<Vec<BackgroundExec>> {
         caller.need(Scope::SandboxesRead)?;
         let (_, guard) = use_sandbox(&self.context, caller, id).await?;
-        guard.counted(self.context.ports.guest.list_execs(id).await)
+        guard.counted(self.context.ports.guest.list_execs(id).await).await
     }
 
     /// Forgets a background exec, and kills it if it runs.
@@ -127,7 +127,7 @@ impl Execs {
     pub async fn remove(&self, caller: &Caller, id: SandboxId, exec: ExecId) -> Result<()> {
         caller.need(Scope::SandboxesWrite)?;
         let (_, guard) = use_sandbox(&self.context, caller, id).await?;
-        guard.counted(self.context.ports.guest.remove_exec(id, exec).await)
+        guard.counted(self.context.ports.guest.remove_exec(id, exec).await).await
     }
 
     /// Runs a snippet with the image's interpreter, without state kept between calls. Python forks the sandbox's warm
@@ -162,7 +162,7 @@ impl Execs {
         if run.language == Language::Python
             && let Some(session) = self.start_warm(&entry, &spec, &snippet.code).await?
         {
-            guard.counted(Ok(()))?;
+            guard.counted(Ok(())).await?;
             let mut result = finish(session.holding(guard), Bytes::new()).await?;
             result.output.oom =
                 result.output.was_killed() && runtime.oom_kills(id).await.is_ok_and(|now| now > kills);
@@ -230,7 +230,7 @@ fn javascript_extension(code: &str) -> &'static str {
 
 /// Feeds `stdin` and collects the output at the same time, since a process may do either first.
 async fn finish(session: ExecSession, stdin: Bytes) -> Result<ExecResult> {
-    let ExecSession { input, mut events, guard: _guard, .. } = session;
+    let ExecSession { input, mut events, guard, .. } = session;
     let feed = async move {
         if !stdin.is_empty() {
             // A process that ends without reading closes the channel; its exit tells the story.
@@ -251,7 +251,7 @@ async fn finish(session: ExecSession, stdin: Bytes) -> Result<ExecResult> {
                 }
             }
         }
-        Err(Error::Unavailable { retry_after: None, source: "the sandbox ended during the exec".into() })
+        Err(ExecSession::broken_off(guard.as_ref()).await)
     };
     tokio::select! {
         result = collect => result,

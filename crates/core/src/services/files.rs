@@ -33,7 +33,7 @@ impl Files {
         path: &FilePath,
     ) -> Result<FileEntry> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesRead).await?;
-        guard.counted(self.context.ports.guest.stat(id, &scope, path).await)
+        guard.counted(self.context.ports.guest.stat(id, &scope, path).await).await
     }
 
     /// The entries of a directory, at most [`limits::LIST_MAX_ENTRIES`].
@@ -45,7 +45,7 @@ impl Files {
         path: &FilePath,
     ) -> Result<Listing> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesRead).await?;
-        guard.counted(self.context.ports.guest.list(id, &scope, path, limits::LIST_MAX_ENTRIES).await)
+        guard.counted(self.context.ports.guest.list(id, &scope, path, limits::LIST_MAX_ENTRIES).await).await
     }
 
     /// A regular file's entry and its content. The sandbox is in use until the body is dropped.
@@ -58,7 +58,8 @@ impl Files {
         range: ReadRange,
     ) -> Result<(FileEntry, Body)> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesRead).await?;
-        let (entry, body) = guard.counted(self.context.ports.guest.read(id, &scope, path, range).await)?;
+        let (entry, body) =
+            guard.counted(self.context.ports.guest.read(id, &scope, path, range).await).await?;
         Ok((entry, holding(body, guard)))
     }
 
@@ -73,7 +74,7 @@ impl Files {
         body: Body,
     ) -> Result<FileEntry> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        guard.counted(self.context.ports.guest.write(id, &scope, path, options, body).await)
+        guard.counted(self.context.ports.guest.write(id, &scope, path, options, body).await).await
     }
 
     /// Makes a directory, with its parents if asked.
@@ -87,7 +88,7 @@ impl Files {
         parents: bool,
     ) -> Result<()> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        guard.counted(self.context.ports.guest.mkdir(id, &scope, path, mode, parents).await)
+        guard.counted(self.context.ports.guest.mkdir(id, &scope, path, mode, parents).await).await
     }
 
     /// Moves a file or directory; replaces a file at the destination.
@@ -100,7 +101,7 @@ impl Files {
         to: &FilePath,
     ) -> Result<()> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        guard.counted(self.context.ports.guest.rename(id, &scope, from, to).await)
+        guard.counted(self.context.ports.guest.rename(id, &scope, from, to).await).await
     }
 
     /// Removes a file, a link or an empty directory; a whole tree if `recursive`.
@@ -113,7 +114,7 @@ impl Files {
         recursive: bool,
     ) -> Result<()> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        guard.counted(self.context.ports.guest.remove(id, &scope, path, recursive).await)
+        guard.counted(self.context.ports.guest.remove(id, &scope, path, recursive).await).await
     }
 
     /// Sets permission bits.
@@ -126,7 +127,7 @@ impl Files {
         mode: u32,
     ) -> Result<()> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        guard.counted(self.context.ports.guest.chmod(id, &scope, path, mode).await)
+        guard.counted(self.context.ports.guest.chmod(id, &scope, path, mode).await).await
     }
 
     /// Sets owner and group, as ids inside the sandbox.
@@ -140,7 +141,7 @@ impl Files {
         gid: u32,
     ) -> Result<()> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        guard.counted(self.context.ports.guest.chown(id, &scope, path, uid, gid).await)
+        guard.counted(self.context.ports.guest.chown(id, &scope, path, uid, gid).await).await
     }
 
     async fn enter(

@@ -31,7 +31,7 @@ impl Ingress {
             return Err(Error::invalid("port", "must be from 1 to 65535"));
         }
         let (_, guard) = use_sandbox(&self.context, caller, id).await?;
-        let stream = guard.counted(self.context.ports.guest.dial(id, port).await)?;
+        let stream = guard.counted(self.context.ports.guest.dial(id, port).await).await?;
         Ok(PortStream { stream, _guard: guard })
     }
 }

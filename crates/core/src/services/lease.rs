@@ -10,8 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::table::Entry;
-use crate::{Clock, LeasePolicy, Timestamp, Verb};
+use crate::{Clock, Error, Kind, LeasePolicy, Timestamp, Verb};
 use crate::{IdleAction, Reason, Sandbox, State};
+
+/// How long a broken connection may be ahead of the news that the sandbox has ended. That takes milliseconds; where it is
+/// late, the host is short of everything.
+const END_PATIENCE: Duration = Duration::from_secs(2);
 
 /// When a sandbox was used.
 #[derive(Debug)]
@@ -96,13 +100,32 @@ impl InUse {
         Self { entry, clock, counts: AtomicBool::new(false) }
     }
 
-    /// The result of the use, which counts as one if it is a success.
-    pub(super) fn counted<T>(&self, result: crate::Result<T>) -> crate::Result<T> {
-        if result.is_ok() {
-            self.counts.store(true, Ordering::Relaxed);
-            self.entry.activity.touch(&*self.clock);
+    /// The result of the use, which counts as one if it is a success. A guest that could not be asked because it came to
+    /// its end is told of as that.
+    pub(super) async fn counted<T>(&self, result: crate::Result<T>) -> crate::Result<T> {
+        match result {
+            Ok(result) => {
+                self.counts.store(true, Ordering::Relaxed);
+                self.entry.activity.touch(&*self.clock);
+                Ok(result)
+            }
+            Err(error @ Error::Unavailable { .. }) => Err(self.end().await.unwrap_or(error)),
+            Err(error) => Err(error),
         }
-        result
+    }
+
+    /// What to tell whoever used the sandbox when the guest broke off: how the sandbox ended, or that nobody knows.
+    pub async fn how_it_ended(&self) -> Error {
+        self.end().await.unwrap_or_else(|| {
+            let source = "the guest broke off an exec and the sandbox goes on".into();
+            Error::Unavailable { retry_after: None, source }
+        })
+    }
+
+    async fn end(&self) -> Option<Error> {
+        let record = tokio::time::timeout(END_PATIENCE, self.entry.ended()).await.ok()?;
+        let reason = record.reason.clone().unwrap_or(Reason::GuestDied);
+        Some(Error::Ended { kind: Kind::Sandbox, id: record.id.to_string(), state: record.state, reason })
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::catalogue::Known;
 use super::driver::Command;
 use super::interpreters::Slot;
 use super::lease::Activity;
-use crate::{AccountId, Error, FilePath, ImageConfig, Limit, Result, Sandbox, SandboxId};
+use crate::{AccountId, Error, FilePath, ImageConfig, Limit, Result, Sandbox, SandboxId, State};
 
 /// One sandbox in memory.
 pub(super) struct Entry {
@@ -26,7 +26,7 @@ pub(super) struct Entry {
     pub(super) staged: Mutex<BTreeSet<FilePath>>,
     /// Warm Python and its contexts.
     pub(super) interpreters: Slot,
-    record: Mutex<Arc<Sandbox>>,
+    record: watch::Sender<Arc<Sandbox>>,
 }
 
 impl Entry {
@@ -45,17 +45,26 @@ impl Entry {
             catalogue: tokio::sync::Mutex::new(None),
             staged: Mutex::default(),
             interpreters: Slot::default(),
-            record: Mutex::new(Arc::new(record)),
+            record: watch::Sender::new(Arc::new(record)),
         }
     }
 
     /// The record as last changed by the driver; its `last_active_at` may be older than [`Entry::snapshot`]'s.
     pub(super) fn record(&self) -> Arc<Sandbox> {
-        Arc::clone(&self.record.lock().expect("no panic under this lock"))
+        Arc::clone(&self.record.borrow())
     }
 
     pub(super) fn replace(&self, record: Sandbox) {
-        *self.record.lock().expect("no panic under this lock") = Arc::new(record);
+        self.record.send_replace(Arc::new(record));
+    }
+
+    /// The record, as soon as it says that the sandbox has ended or is being ended.
+    pub(super) async fn ended(&self) -> Arc<Sandbox> {
+        let mut record = self.record.subscribe();
+        let has_ended = |record: &Arc<Sandbox>| !matches!(record.state, State::Running | State::Paused);
+        // The sender is this entry's, so it is there for as long as somebody waits here.
+        let last = record.wait_for(has_ended).await.map(|record| Arc::clone(&record));
+        last.unwrap_or_else(|_| self.record())
     }
 
     /// The record with the newest activity, as a caller sees it.
@@ -105,7 +114,7 @@ impl Table {
         let held = inner
             .by_id
             .values()
-            .filter(|entry| entry.account == account && entry.record().state != crate::State::Expired)
+            .filter(|entry| entry.account == account && entry.record().state != State::Expired)
             .count();
         let creating = inner.creating.entry(account).or_default();
         if held + *creating >= max {

@@ -20,7 +20,7 @@ use lazaret_core::{CellEvent, CellSession, CellSpec, ContextId, ContextSpec, Err
 
 use super::error::ErrorBody;
 use super::execs::convert::longest;
-use super::execs::events::{KEEP_ALIVE, event, failed, sandbox_ended};
+use super::execs::events::{KEEP_ALIVE, event, failed};
 use super::execs::{wants_events, wire::Chunk};
 use super::target::Target;
 use crate::extract::{Json, OptionalJson, PathParams};
@@ -122,7 +122,7 @@ fn follow(session: CellSession) -> Response {
             }
             Some(Ok(CellEvent::Ended(output))) => (event("ended", &wire::CellEnded::from(output)), None),
             Some(Err(error)) => (failed(error), None),
-            None => (failed(sandbox_ended()), None),
+            None => (failed(session.guard.how_it_ended().await), None),
         })
     });
     let events = events.map(Ok::<Event, Infallible>);

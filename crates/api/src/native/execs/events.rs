@@ -15,6 +15,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, future, stream};
+use lazaret_core::services::InUse;
 use lazaret_core::{Error, ExecEvent, ExecInput, ExecSession};
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -46,10 +47,7 @@ fn respond(
 ) -> Response {
     let started = event("started", &wire::Started::from(&session));
     let ExecSession { input, events, guard, .. } = session;
-    let output = follow(events, offset).take_until(feed(input, stdin)).take_until(until).map(move |event| {
-        let _held = &guard;
-        event
-    });
+    let output = follow(events, guard, offset).take_until(feed(input, stdin)).take_until(until);
     let all = stream::once(future::ready(started)).chain(output).map(Ok::<_, Infallible>);
     Sse::new(all).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
 }
@@ -64,30 +62,30 @@ async fn feed(input: mpsc::Sender<ExecInput>, stdin: Bytes) {
     future::pending::<()>().await;
 }
 
-/// What the process says, until it has ended or its stream has.
+/// What the process says, until it has ended or its stream has. The sandbox is in use until then.
 fn follow(
     events: mpsc::Receiver<lazaret_core::Result<ExecEvent>>,
+    guard: Option<InUse>,
     offset: u64,
 ) -> impl Stream<Item = Event> + Send {
-    stream::unfold(Some((events, offset)), |state| async {
-        let (mut events, mut offset) = state?;
+    stream::unfold(Some((events, guard, offset)), |state| async {
+        let (mut events, guard, mut offset) = state?;
         let mut chunk = |name: &str, bytes: Bytes| {
             offset += bytes.len() as u64;
             event(name, &wire::Chunk::from(bytes)).id(offset.to_string())
         };
         match events.recv().await {
-            Some(Ok(ExecEvent::Stdout(bytes))) => Some((chunk("stdout", bytes), Some((events, offset)))),
-            Some(Ok(ExecEvent::Stderr(bytes))) => Some((chunk("stderr", bytes), Some((events, offset)))),
+            Some(Ok(ExecEvent::Stdout(bytes))) => {
+                Some((chunk("stdout", bytes), Some((events, guard, offset))))
+            }
+            Some(Ok(ExecEvent::Stderr(bytes))) => {
+                Some((chunk("stderr", bytes), Some((events, guard, offset))))
+            }
             Some(Ok(ExecEvent::Exited(output))) => Some((event("exited", &wire::Exited::from(output)), None)),
             Some(Err(error)) => Some((failed(error), None)),
-            None => Some((failed(sandbox_ended()), None)),
+            None => Some((failed(ExecSession::broken_off(guard.as_ref()).await), None)),
         }
     })
-}
-
-/// What a session that ends without an exit means.
-pub(in crate::native) fn sandbox_ended() -> Error {
-    Error::Unavailable { retry_after: None, source: "the sandbox ended during the exec".into() }
 }
 
 pub(in crate::native) fn failed(error: Error) -> Event {

@@ -22,11 +22,11 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt, future};
+use lazaret_core::services::InUse;
 use lazaret_core::{Caller, ExecEvent, ExecInput, ExecSession, SandboxId};
 use tokio::sync::mpsc;
 
 use super::convert::Exec;
-use super::events::sandbox_ended;
 use super::wire;
 use crate::extract::parse;
 use crate::failure::{Failure, Rejection};
@@ -93,10 +93,10 @@ async fn converse(
 ) -> Option<wire::Told> {
     // The guard keeps the sandbox in use; the input's end, when all of this is dropped, kills the process.
     let started = wire::Started::from(&session);
-    let ExecSession { input, events, guard: _guard, .. } = session;
+    let ExecSession { input, events, guard, .. } = session;
     let heard = Heard::default();
     sink.tell(&wire::Told::Started(started)).await.ok()?;
-    let down = pin!(send_output(events, sink, &heard));
+    let down = pin!(send_output(events, guard.as_ref(), sink, &heard));
     let up = pin!(take_input(stream, &input, exec, &heard));
     match future::select(down, up).await {
         future::Either::Left((told, _)) | future::Either::Right((told, _)) => told,
@@ -114,6 +114,7 @@ struct Heard {
 /// From the process to the client. Answers the last message.
 async fn send_output(
     mut events: mpsc::Receiver<lazaret_core::Result<ExecEvent>>,
+    guard: Option<&InUse>,
     sink: &mut Sink,
     heard: &Heard,
 ) -> Option<wire::Told> {
@@ -129,7 +130,7 @@ async fn send_output(
                 Some(Ok(ExecEvent::Stderr(bytes))) => sink.output(STDERR, &bytes).await.ok()?,
                 Some(Ok(ExecEvent::Exited(output))) => return Some(wire::Told::Exited(output.into())),
                 Some(Err(error)) => return failed(error.into()),
-                None => return failed(sandbox_ended().into()),
+                None => return failed(ExecSession::broken_off(guard).await.into()),
             },
             _ = ping.tick() => {
                 let present = heard.lately.swap(false, Ordering::Relaxed) || heard.waiting.load(Ordering::Relaxed);

@@ -71,7 +71,7 @@ impl Interpreters {
     ) -> Result<InterpreterContext> {
         caller.need(Scope::SandboxesWrite)?;
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
-        let held = guard.counted(self.make(&entry, spec, false).await)?;
+        let held = guard.counted(self.make(&entry, spec, false).await).await?;
         Ok(held.context.clone())
     }
 
@@ -129,7 +129,7 @@ impl Interpreters {
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
         let held = match context {
             Some(context) => find(&entry, context)?,
-            None => guard.counted(self.default_context(&entry).await)?,
+            None => guard.counted(self.default_context(&entry).await).await?,
         };
         let turn = held.wait()?;
         let mut place = Arc::clone(&held.place).lock_owned().await;
@@ -162,7 +162,7 @@ impl Interpreters {
                 *place = Some(Place { child, records });
             }
         });
-        guard.counted(Ok(()))?;
+        guard.counted(Ok(())).await?;
         Ok(CellSession { events: session_events, guard })
     }
 
@@ -267,9 +267,9 @@ impl CellSession {
     /// The whole of a cell, in memory.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the sandbox dies meanwhile.
+    /// [`Error::Ended`] if the sandbox ends meanwhile.
     pub async fn collect(self) -> Result<CellResult> {
-        let CellSession { mut events, guard: _guard } = self;
+        let CellSession { mut events, guard } = self;
         let (mut stdout, mut stderr) = (BytesMut::new(), BytesMut::new());
         let (mut shown, mut error) = (Vec::new(), None);
         let mut left = usize::try_from(limits::EXEC_OUTPUT_MAX_BYTES).unwrap_or(usize::MAX);
@@ -298,6 +298,6 @@ impl CellSession {
                 }
             }
         }
-        Err(Error::Unavailable { retry_after: None, source: "the sandbox ended during the cell".into() })
+        Err(guard.how_it_ended().await)
     }
 }
