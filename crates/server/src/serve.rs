@@ -136,6 +136,8 @@ impl Server {
         let ports = open_ports(&self.data, reserve_bytes, self.runtime, gateway, &clock, registries).await?;
         let services = Services::start(ports, settings).await.context("adopting what is on this host")?;
 
+        let preparing = tokio::spawn(prepare_image(services.clone()));
+
         let own_key = self.api_key.is_some();
         let new_key = services.accounts.ensure_admin(self.api_key).await.context("making the first key")?;
         if let Some(secret) = new_key.as_ref().filter(|_| !own_key) {
@@ -155,6 +157,7 @@ impl Server {
         http::serve(listener, router, &self.config.http, stop).await;
         services.shutdown().await;
         upkeep.await.context("ending the upkeep of metrics")?;
+        preparing.await.context("preparing the default image")?;
         tracing::info!("stopped; sandboxes go on");
         Ok(())
     }
@@ -189,6 +192,14 @@ fn open_gateway(
     let gateway =
         EgressGateway::start(settings, listeners, Arc::clone(clock)).context("starting the gateway")?;
     Ok(Some(Arc::new(gateway)))
+}
+
+/// The first build of the `host` image takes half a second, which nobody should have to wait for.
+async fn prepare_image(services: Services) {
+    if let Err(error) = services.prepare_default_image().await {
+        // Whoever asks for the image is told the same.
+        tracing::warn!(error = &error as &dyn std::error::Error, "the default image is not available");
+    }
 }
 
 /// Every adapter, over this data directory.

@@ -100,6 +100,15 @@ impl Services {
         reconcile::pass(&self.context).await;
     }
 
+    /// Makes the image of sandboxes whose maker names none ready, so that the first of them does not wait for it; one that
+    /// is made meanwhile waits for the same work.
+    ///
+    /// # Errors
+    /// What the images report.
+    pub async fn prepare_default_image(&self) -> Result<()> {
+        self.context.ports.images.find(&self.context.settings.default_image).await.map(drop)
+    }
+
     /// Ends pulls and background tasks, and writes what was not yet written. Sandboxes go on.
     pub async fn shutdown(&self) {
         self.context.pulls.shutdown().await;
