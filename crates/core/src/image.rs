@@ -1,6 +1,7 @@
 //! Nouns of images: what a sandbox's root file system is made from.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::{Digest, Timestamp};
 
@@ -58,6 +59,22 @@ pub struct ImportProgress {
     pub bytes_read: u64,
     /// File system entries that were written.
     pub entries: u64,
+}
+
+/// Which images go that no sandbox needs and that can be had again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectionPolicy {
+    /// Those that were not used for longer than this.
+    pub unused_after: Duration,
+    /// And the least recently used, until all images are within so many bytes, files that several share counted for each.
+    pub budget_bytes: Option<u64>,
+}
+
+impl Default for CollectionPolicy {
+    /// A month, and no budget: the disk's reserve is kept in any case.
+    fn default() -> Self {
+        Self { unused_after: Duration::from_secs(30 * 24 * 60 * 60), budget_bytes: None }
+    }
 }
 
 /// How far a pull has come.

@@ -51,7 +51,9 @@ pub use exec::{
 };
 pub use file::{FileEntry, FileKind, FilePath, FileScope, ReadRange, WriteOptions};
 pub use ids::{AccountId, CatalogueEntryId, ContextId, ExecId, Ids, KeyId, RandomIds, SandboxId, UploadId};
-pub use image::{Image, ImageConfig, ImageSource, ImportProgress, LayerProgress, LayerStep, PullProgress};
+pub use image::{
+    CollectionPolicy, Image, ImageConfig, ImageSource, ImportProgress, LayerProgress, LayerStep, PullProgress,
+};
 pub use image_catalogue::{CatalogueImage, ImageCatalogue};
 pub use image_reference::{BUILT_IN_IMAGE, ImageReference, NameError, digest_start};
 pub use interpreter::{

@@ -3,12 +3,13 @@
 //! Lookups answer from memory; everything that touches the disk runs on blocking threads. The `host` image is
 //! looked at anew at each lookup (a few dozen `stat`s) and built again when what it was made from has changed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use lazaret_core::ports::{self, ProgressSender, PullSender, Rootfs};
-use lazaret_core::{Body, Clock, Digest, Image, ImageReference, ImageSource};
+use lazaret_core::{Body, Clock, CollectionPolicy, Digest, Image, ImageReference, ImageSource};
 use tokio::sync::OnceCell;
 
 use crate::error::{ImagesError, ImportError};
@@ -17,7 +18,7 @@ use crate::pull::pull;
 use crate::registry::Registries;
 use crate::registry::settings::RegistrySettings;
 use crate::shared::{Shared, State, blocking, configuration, stored_name};
-use crate::store::layout::Layout;
+use crate::store::layout::{Layout, remove_directory};
 use crate::store::record::Index;
 use crate::unpack::limits::UnpackLimits;
 use crate::upload::upload;
@@ -55,7 +56,9 @@ impl ImageStore {
         let layout = Layout::open(directory)?;
         host::refuse_data_inside_usr(host_root, directory)?;
         let index = Index::read(&layout, |source| configuration(&layout, source))?;
-        let state = Mutex::new(State { index, host: None });
+        let time = |image: &Digest| Some((*image, layout.record_time(image)?));
+        let used = index.records.keys().filter_map(time).collect();
+        let state = Mutex::new(State { index, host: None, used });
         let shared = Shared {
             layout,
             host_root: host_root.to_owned(),
@@ -64,7 +67,7 @@ impl ImageStore {
             changing: Mutex::new(()),
             state,
         };
-        shared.remove_unnamed_trees()?;
+        shared.remove_unnamed()?;
         let registries = Arc::new(LazyRegistries { settings: registries, client: OnceCell::new() });
         Ok(ImageStore { shared: Arc::new(shared), registries })
     }
@@ -116,6 +119,24 @@ impl ports::Images for ImageStore {
         let registries = self.registries.client.get_or_try_init(make).await;
         let registries = registries.map_err(ImagesError::Client)?;
         Ok(pull(&self.shared, registries, reference, &progress).await?)
+    }
+
+    async fn collect(
+        &self,
+        needed: &BTreeSet<Digest>,
+        policy: &CollectionPolicy,
+    ) -> lazaret_core::Result<Vec<Digest>> {
+        let (needed, policy) = (needed.clone(), *policy);
+        let collected = blocking(&self.shared, move |shared| shared.collect(&needed, &policy)).await?;
+        // Nobody waits for the trees: they are out of their places, and the next start would remove them too.
+        tokio::task::spawn_blocking(move || {
+            for tree in collected.trees {
+                if let Err(error) = remove_directory(tree) {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a tree could not be removed");
+                }
+            }
+        });
+        Ok(collected.images)
     }
 
     async fn remove(&self, name: &str) -> lazaret_core::Result<()> {

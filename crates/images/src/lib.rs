@@ -8,6 +8,7 @@
 //!                  │
 //!       both ──────┴▶ assembly ─▶ unpack    archives from strangers into trees, beneath one descriptor
 //!                        └▶ publish         from a workspace to its place in the store
+//!   collect                              what nobody needs any more, out of its place again
 //! ```
 //!
 //! Not here: who may import and pull what, and which sandbox uses which image (core); mounting a tree (runtime).
@@ -16,6 +17,7 @@
 
 mod archive;
 mod assembly;
+mod collect;
 mod error;
 mod hash;
 mod host;

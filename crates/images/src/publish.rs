@@ -92,6 +92,7 @@ impl Shared {
                 config: unpacked.run,
                 bytes: unpacked.bytes,
                 created_at: self.clock.now(),
+                pulled: unpacked.pulled,
             };
             record.write(&self.layout, &image)?;
             lock(&self.state).index.records.insert(image, record);

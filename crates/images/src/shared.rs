@@ -3,23 +3,30 @@
 //! Lookups answer from memory. Changes of the store come one after the other, under `changing`, and what lookups see
 //! follows each step on disk. Not here: how an image gets in (`publish`).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use lazaret_core::ports::{Lower, Rootfs};
-use lazaret_core::{BUILT_IN_IMAGE, Clock, Digest, Image, ImageConfig, ImageReference, digest_start};
+use lazaret_core::{
+    BUILT_IN_IMAGE, Clock, Digest, Image, ImageConfig, ImageReference, Timestamp, digest_start,
+};
 
 use crate::archive;
 use crate::error::ImagesError;
 use crate::host::{self, Stamp};
-use crate::store::layout::Layout;
+use crate::store::layout::{Layout, remove_directory};
 use crate::store::record::{Index, Record, Source};
 use crate::unpack::limits::UnpackLimits;
 use crate::unpack::tree::Tree;
 
 /// How much of a malformed name an error repeats.
 const NAME_SHOWN_CHARS: usize = 80;
+
+/// How often the use of an image is noted on disk: collection counts in days.
+const USE_NOTED_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What every handle of a store shares.
 #[derive(Debug)]
@@ -41,6 +48,8 @@ pub(crate) struct State {
     pub(crate) index: Index,
     /// The `host` image and what the host looked like when it was planned; `None` before the first lookup.
     pub(crate) host: Option<(Stamp, Digest)>,
+    /// When images were last used, as far as that is known; to the hour.
+    pub(crate) used: BTreeMap<Digest, Timestamp>,
 }
 
 /// Runs work that blocks on a thread that may.
@@ -74,6 +83,7 @@ impl Shared {
     }
 
     pub(crate) fn rootfs(&self, image: &Digest) -> Result<Rootfs, ImagesError> {
+        self.note_use(image);
         let state = lock(&self.state);
         let record =
             state.index.records.get(image).ok_or_else(|| ImagesError::NotFound(image.to_string()))?;
@@ -112,13 +122,25 @@ impl Shared {
         if !lock(&self.state).index.names_of(&image).is_empty() {
             return Ok(());
         }
-        // The record goes first: an image that is half gone must not be found.
-        self.layout.remove_file(&self.layout.record(&image))?;
-        let (tree, blobs) = lock(&self.state).index.forget(&image);
-        for blob in blobs {
-            self.layout.remove_file(&self.layout.blob(&blob))?;
+        self.take_out(&image)?.map_or(Ok(()), remove_directory)
+    }
+
+    /// Remembers that an image is used, on disk as the time of change of its record.
+    fn note_use(&self, image: &Digest) {
+        let now = self.clock.now();
+        {
+            let mut state = lock(&self.state);
+            let fresh = |used: &Timestamp| now.since(*used) < USE_NOTED_EVERY && *used <= now;
+            if !state.index.records.contains_key(image) || state.used.get(image).is_some_and(fresh) {
+                return;
+            }
+            state.used.insert(*image, now);
         }
-        tree.map_or(Ok(()), |tree| self.layout.remove_rootfs(&tree))
+        if let Err(error) = self.layout.set_record_time(image, now) {
+            // The image may then be collected too early after a restart, and be pulled again.
+            tracing::warn!(image.digest = %image, error = &error as &dyn std::error::Error,
+                "the use of an image could not be noted");
+        }
     }
 
     /// Makes sure that it is known which image is the `host` image now, where there can be one.
@@ -153,6 +175,7 @@ impl Shared {
                 source: None,
                 config: configuration(&self.layout, None)?,
                 bytes: plan.size_bytes(),
+                pulled: false,
                 created_at: self.clock.now(),
             };
             record.write(&self.layout, &digest)?;
@@ -163,18 +186,22 @@ impl Shared {
         Ok(digest)
     }
 
-    /// Removes trees that a crash left between their rename and their record.
-    pub(crate) fn remove_unnamed_trees(&self) -> Result<(), ImagesError> {
-        let directory = self.layout.directory("rootfs");
-        let entries = fs::read_dir(&directory).map_err(ImagesError::disk("list", &directory))?;
-        for entry in entries {
-            let entry = entry.map_err(ImagesError::disk("list", &directory))?;
-            let Some(tree) = entry.file_name().to_str().and_then(crate::hash::digest_from_hex) else {
-                continue;
-            };
-            if !lock(&self.state).index.records.values().any(|record| record.tree == tree) {
-                tracing::info!(tree.digest = %tree, "a tree without an image is removed");
-                self.layout.remove_rootfs(&tree)?;
+    /// Removes trees and blobs that a crash left between their rename and their record.
+    pub(crate) fn remove_unnamed(&self) -> Result<(), ImagesError> {
+        for directory in ["rootfs", "blobs"] {
+            let path = self.layout.directory(directory);
+            for entry in fs::read_dir(&path).map_err(ImagesError::disk("list", &path))? {
+                let entry = entry.map_err(ImagesError::disk("list", &path))?;
+                let digest = entry.file_name().to_str().and_then(crate::hash::digest_from_hex);
+                let Some(digest) = digest.filter(|digest| !lock(&self.state).index.names_content(digest))
+                else {
+                    continue;
+                };
+                tracing::info!(%digest, directory, "content without an image is removed");
+                match directory {
+                    "rootfs" => self.layout.remove_rootfs(&digest)?,
+                    _ => self.layout.remove_file(&self.layout.blob(&digest))?,
+                }
             }
         }
         Ok(())
@@ -205,7 +232,7 @@ impl State {
         Ok(record.is_some_and(|record| record.source.is_none()))
     }
 
-    fn is_current_host(&self, image: &Digest) -> bool {
+    pub(crate) fn is_current_host(&self, image: &Digest) -> bool {
         self.host.as_ref().is_some_and(|(_, digest)| digest == image)
     }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use lazaret_core::services::{ImageSettings, PullPolicy};
-use lazaret_core::{CatalogueImage, ImageCatalogue, ImageReference, Secret};
+use lazaret_core::{CatalogueImage, CollectionPolicy, ImageCatalogue, ImageReference, Secret};
 use lazaret_images::registry::docker_config;
 use lazaret_images::registry::settings::{Credentials, Proxies, RegistrySettings};
 use serde::Deserialize;
+
+use crate::size::Size;
 
 /// The names that every server offers.
 const CATALOGUE: &str = include_str!("catalogue.toml");
@@ -31,6 +33,10 @@ pub(crate) struct Images {
     pub(crate) docker_config: Option<PathBuf>,
     /// Seconds without a byte after which a registry counts as hanging.
     pub(crate) stall_timeout_s: Option<u64>,
+    /// Days without use after which a pulled image goes.
+    pub(crate) keep_unused_days: Option<u32>,
+    /// What all images may take before unused ones go, least recently used first.
+    pub(crate) disk_budget: Option<Size>,
     /// Names and what they stand for, over the ones that are built in.
     pub(crate) catalogue: BTreeMap<String, CatalogueEntry>,
 }
@@ -101,7 +107,13 @@ impl Images {
             Pull::Missing => PullPolicy::Missing,
             Pull::Never => PullPolicy::Never,
         };
-        Ok(ImageSettings { catalogue, pull })
+        let day = Duration::from_secs(24 * 60 * 60);
+        let unused_after = self.keep_unused_days.map(|days| day * days);
+        let collection = CollectionPolicy {
+            unused_after: unused_after.unwrap_or(CollectionPolicy::default().unused_after),
+            budget_bytes: self.disk_budget.map(Size::bytes),
+        };
+        Ok(ImageSettings { catalogue, pull, collection })
     }
 
     /// What the client of registries reads. `proxies` is what the environment says.

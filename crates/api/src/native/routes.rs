@@ -26,6 +26,7 @@ pub(crate) fn routes() -> Routes<Native> {
         .on(GET, "/lazaret/v1/sandboxes", sandboxes::list)
         .on(GET, "/lazaret/v1/sandboxes/{id}", sandboxes::show)
         .on(DELETE, "/lazaret/v1/sandboxes/{id}", sandboxes::delete)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/fork", sandboxes::fork)
         .on(POST, "/lazaret/v1/sandboxes/{id}/start", sandboxes::start)
         .stream(POST, "/lazaret/v1/sandboxes/{id}/stop", sandboxes::stop)
         .on(POST, "/lazaret/v1/sandboxes/{id}/pause", sandboxes::pause)

@@ -89,7 +89,7 @@ pub fn open_api() -> String {
     )),
     paths(
         sandboxes::create, sandboxes::list, sandboxes::show, sandboxes::delete, sandboxes::start,
-        sandboxes::stop, sandboxes::pause, sandboxes::resume, sandboxes::stats, sandboxes::set_network,
+        sandboxes::fork, sandboxes::stop, sandboxes::pause, sandboxes::resume, sandboxes::stats, sandboxes::set_network,
         ports::ask,
         execs::exec, execs::run, execs::list, execs::output, execs::delete, execs::socket,
         contexts::create, contexts::list, contexts::delete, contexts::interrupt, contexts::execute,

@@ -21,6 +21,7 @@ mod ports;
 mod rates;
 mod requests;
 mod run_code;
+mod sandbox_fork;
 mod sandboxes_create;
 mod sandboxes_get;
 mod sandboxes_lifecycle;

@@ -1,13 +1,14 @@
 //! Images in memory: `host`, and whatever a test imports.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use lazaret_core::ports::{Images, Lower, ProgressSender, PullSender, Rootfs};
 use lazaret_core::{
-    Body, Digest, Error, Image, ImageConfig, ImageReference, ImageSource, Kind, LayerProgress, LayerStep,
-    Limit, PullProgress, Result, Timestamp, UpstreamProblem, collect,
+    Body, CollectionPolicy, Digest, Error, Image, ImageConfig, ImageReference, ImageSource, Kind,
+    LayerProgress, LayerStep, Limit, PullProgress, Result, Timestamp, UpstreamProblem, collect,
 };
 
 /// Largest archive that a test may import.
@@ -108,6 +109,10 @@ impl Images for MemoryImages {
         };
         self.images().push(image.clone());
         Ok(image)
+    }
+
+    async fn collect(&self, _needed: &BTreeSet<Digest>, _policy: &CollectionPolicy) -> Result<Vec<Digest>> {
+        Ok(Vec::new())
     }
 
     async fn remove(&self, name: &str) -> Result<()> {

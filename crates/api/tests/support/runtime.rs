@@ -68,6 +68,10 @@ impl Runtime for MemoryRuntime {
         Ok(())
     }
 
+    async fn create_from(&self, spec: &RuntimeSpec, _origin: SandboxId) -> Result<()> {
+        self.create(spec).await
+    }
+
     async fn start(&self, spec: &RuntimeSpec) -> Result<Instance> {
         if let Some(error) = self.failure.lock().expect("no panic under this lock").take() {
             return Err(error);

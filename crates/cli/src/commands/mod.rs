@@ -6,6 +6,7 @@ mod cp;
 mod create;
 mod events;
 mod exec;
+mod fork;
 mod image;
 mod inspect;
 mod key;
@@ -63,6 +64,7 @@ pub enum SandboxCommand {
     Stats(stats::Stats),
     Start(lifecycle::Start),
     Stop(lifecycle::Stop),
+    Fork(fork::Fork),
     Pause(lifecycle::Pause),
     Resume(lifecycle::Resume),
     Rm(rm::Rm),
@@ -141,6 +143,7 @@ async fn sandbox(command: SandboxCommand, client: &Client, json: bool) -> Result
         SandboxCommand::Ps(ps) => ps.run(client, json).await?,
         SandboxCommand::Inspect(inspect) => return inspect.run(client).await,
         SandboxCommand::Logs(logs) => logs.run(client, json).await?,
+        SandboxCommand::Fork(fork) => fork.run(client, json).await?,
         SandboxCommand::Cp(cp) => cp.run(client).await?,
         SandboxCommand::Stats(stats) => stats.run(client, json).await?,
         SandboxCommand::Start(start) => return start.run(client, json).await,

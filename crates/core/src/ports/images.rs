@@ -1,11 +1,14 @@
 //! Where root file systems come from.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::{Body, Digest, Image, ImageReference, ImageSource, ImportProgress, PullProgress, Result};
+use crate::{
+    Body, CollectionPolicy, Digest, Image, ImageReference, ImageSource, ImportProgress, PullProgress, Result,
+};
 
 /// One read-only tree on the host and where a sandbox sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +56,10 @@ pub trait Images: Send + Sync {
     /// Fetches an image from its registry, or from a mirror of it, and points its name at it. When the returned future
     /// is dropped the pull ends soon and leaves nothing.
     async fn pull(&self, reference: &ImageReference, progress: PullSender) -> Result<Image>;
+
+    /// Removes images that can be had again (pulled ones, and earlier states of the built-in one) by the policy, and
+    /// answers which. Those that are `needed` stay.
+    async fn collect(&self, needed: &BTreeSet<Digest>, policy: &CollectionPolicy) -> Result<Vec<Digest>>;
 
     /// Removes a name, and the content behind it once nothing points at it. The caller has checked that no sandbox
     /// uses it.

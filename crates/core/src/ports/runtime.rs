@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::ports::{Rootfs, SandboxAddresses};
-use crate::{EgressPolicy, Resources, Result, SandboxId};
+use crate::{EgressPolicy, Error, Resources, Result, SandboxId};
 
 /// Bytes to and from a guest.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -107,6 +107,12 @@ pub trait Runtime: Send + Sync {
 
     /// Sets aside what the sandbox needs for its life: its disk and its id range. Starts nothing.
     async fn create(&self, spec: &RuntimeSpec) -> Result<()>;
+
+    /// As [`Runtime::create`], with a disk that begins as a copy of that of `origin`, which must not run and is of the
+    /// same size. A runtime that keeps no disk cannot.
+    async fn create_from(&self, _spec: &RuntimeSpec, _origin: SandboxId) -> Result<()> {
+        Err(Error::Unsupported { what: "a fork, by this runtime".to_owned() })
+    }
 
     /// Starts the guest of a created sandbox and returns when it accepts connections.
     async fn start(&self, spec: &RuntimeSpec) -> Result<Instance>;

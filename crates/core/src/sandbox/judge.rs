@@ -85,6 +85,8 @@ impl FromStr for State {
 pub enum Verb {
     /// Run an exec or touch a file.
     Use,
+    /// Make another with a copy of its disk.
+    Fork,
     /// Bring a stopped sandbox back.
     Start,
     /// End the processes and keep the disk.
@@ -101,14 +103,23 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 7] =
-        [Self::Use, Self::Start, Self::Stop, Self::Pause, Self::Resume, Self::Expire, Self::Delete];
+    pub const ALL: [Self; 8] = [
+        Self::Use,
+        Self::Fork,
+        Self::Start,
+        Self::Stop,
+        Self::Pause,
+        Self::Resume,
+        Self::Expire,
+        Self::Delete,
+    ];
 }
 
 impl fmt::Display for Verb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Use => "use it",
+            Self::Fork => "fork",
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Pause => "pause",
@@ -150,9 +161,12 @@ impl State {
             (Self::Paused, Verb::Resume) => Go(Self::Running),
             (Self::Running | Self::Paused | Self::Stopping | Self::Error, Verb::Stop) => Go(Self::Stopped),
             (Self::Stopped | Self::Archived, Verb::Stop) => AlreadyThere,
+            // It stays what it is.
+            (Self::Stopped, Verb::Fork) => AlreadyThere,
             (Self::Stopped | Self::Archived | Self::Error, Verb::Start) => Go(Self::Running),
 
             (Self::Creating, _)
+            | (_, Verb::Fork)
             | (Self::Paused, Verb::Use | Verb::Start)
             | (Self::Stopping, Verb::Use | Verb::Start | Verb::Pause | Verb::Resume)
             | (Self::Stopped | Self::Archived | Self::Error, Verb::Use | Verb::Pause | Verb::Resume) => {
@@ -178,6 +192,7 @@ mod tests {
         let (end, gone) = (Go(State::Expired), Go(State::Deleted));
         //             creating running paused stopping stopped expired archived error deleted
         check(Verb::Use, [Refuse, There, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse]);
+        check(Verb::Fork, [Refuse, Refuse, Refuse, Refuse, There, Refuse, Refuse, Refuse, Refuse]);
         check(Verb::Start, [Refuse, There, Refuse, Refuse, run, Refuse, run, run, Refuse]);
         check(Verb::Stop, [Refuse, stop, stop, stop, There, Refuse, There, stop, Refuse]);
         check(Verb::Pause, [Refuse, pause, There, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse]);

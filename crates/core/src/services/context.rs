@@ -42,6 +42,10 @@ pub(super) struct Context {
     pub(super) events: EventLog,
     pub(super) audit: AuditLog,
     pub(super) pulls: Pulls,
+    /// See [`super::image_collection`].
+    pub(super) images_in_use: Arc<tokio::sync::RwLock<()>>,
+    /// When images were last collected, on the monotonic clock.
+    pub(super) images_collected: std::sync::Mutex<Option<std::time::Duration>>,
     /// Wakes the reconcilers before their timer does.
     pub(super) wake: tokio::sync::Notify,
     /// Uploads on their way in hold it for reading; the collector of unused blobs needs it for writing, so that it

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::context::Context;
+use super::image_collection;
 use super::pulls::{self, Pull};
 use super::settings::PullPolicy;
 use crate::ports::ProgressSender;
@@ -107,6 +108,7 @@ impl Images {
         if image.built_in {
             return in_use("the server itself".to_owned());
         }
+        let _nobody_creates = image_collection::nobody_creates(&self.context).await?;
         let user = self.context.table.all().into_iter().map(|entry| entry.record()).find(|sandbox| {
             sandbox.image_digest == image.digest && !matches!(sandbox.state, State::Expired | State::Deleted)
         });

@@ -18,6 +18,8 @@ mod driver;
 mod events;
 mod execs;
 mod files;
+mod fork;
+mod image_collection;
 mod images;
 mod ingress;
 mod interpreters;

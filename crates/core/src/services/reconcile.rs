@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::audit;
 use super::context::Context;
+use super::image_collection;
 use super::sandboxes::expire_if_due;
 use crate::limits;
 
@@ -46,6 +47,9 @@ pub(super) async fn pass(context: &Arc<Context>) {
     };
     if let Err(error) = uploads.await {
         tracing::error!(error = &error as &dyn std::error::Error, "uploaded files could not be collected");
+    }
+    if let Err(error) = image_collection::collect_if_due(context).await {
+        tracing::error!(error = &error as &dyn std::error::Error, "unused images could not be collected");
     }
 }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::audit;
 use super::context::Context;
 use super::driver;
+use super::image_collection::{HeldImage, obtain_held};
 use super::lease::{self, Activity, InUse};
 use super::table::{Entry, Place};
 use crate::ports::{EgressUsage, Usage};
 use crate::{
-    Caller, Decision, EgressPolicy, Error, EventKind, FileScope, Image, Kind, Order, Page, PageRequest,
-    Reason, Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Upload, Verb,
-    WriteOptions, limits,
+    Caller, Decision, EgressPolicy, Error, EventKind, FileScope, Kind, Order, Page, PageRequest, Reason,
+    Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Upload, Verb, WriteOptions,
+    limits,
 };
 
 /// Which sandboxes a listing shows.
@@ -56,16 +57,16 @@ impl Sandboxes {
         super::network::check(&self.context, wanted)?;
         let image_name = spec.image.as_deref().unwrap_or(&self.context.settings.default_image);
         let seeds = self.find_seeds(caller, &spec.files).await?;
-        let image = super::images::obtain(&self.context, caller.account, image_name).await?;
+        let image = obtain_held(&self.context, caller.account, image_name).await?;
 
         let now = self.context.now();
         let id = SandboxId::from_bytes(self.context.ports.ids.next(now));
         let record = Sandbox {
             id,
             account: caller.account,
-            name: spec.name.clone().unwrap_or_else(|| format!("sandbox-{}", &id.to_string()[24..])),
+            name: spec.name.clone().unwrap_or_else(|| default_name(id)),
             image: image_name.to_owned(),
-            image_digest: image.digest,
+            image_digest: image.image.digest,
             resources: spec.resources,
             env: spec.env.clone(),
             cwd: spec.cwd.as_ref().map(crate::FilePath::to_text),
@@ -84,7 +85,7 @@ impl Sandboxes {
         // A task of its own: a client that hangs up half-way must not leave half a sandbox.
         let made = tokio::spawn(async move {
             let place = context.table.reserve(account, tier.sandboxes_max)?;
-            Creation { context: &context, record, image, seeds, _place: place }.run().await
+            Creation { context: &context, record, image, seeds, origin: None, place }.run().await
         });
         made.await.map_err(Error::internal)?
     }
@@ -298,17 +299,26 @@ impl Sandboxes {
     }
 }
 
+/// The name of a sandbox whose maker gave none.
+pub(super) fn default_name(id: SandboxId) -> String {
+    format!("sandbox-{}", &id.to_string()[24..])
+}
+
 /// The steps of a creation; each failure undoes what was done.
-struct Creation<'a> {
-    context: &'a Arc<Context>,
-    record: Sandbox,
-    image: Image,
-    seeds: Vec<(SeedFile, Upload)>,
-    _place: Place<'a>,
+pub(super) struct Creation<'a> {
+    pub(super) context: &'a Arc<Context>,
+    pub(super) record: Sandbox,
+    pub(super) image: HeldImage,
+    pub(super) seeds: Vec<(SeedFile, Upload)>,
+    /// The sandbox whose disk it begins with, if it does not begin with an empty one.
+    pub(super) origin: Option<SandboxId>,
+    /// Taken in the account's quota until the sandbox is in the table.
+    #[expect(dead_code, reason = "it is held, not read")]
+    pub(super) place: Place<'a>,
 }
 
 impl Creation<'_> {
-    async fn run(mut self) -> Result<Sandbox> {
+    pub(super) async fn run(mut self) -> Result<Sandbox> {
         let id = self.record.id;
         if let Err(error) = self.make().await {
             // A server killed before this line is put right by the adoption of its next start: no record, no sandbox.
@@ -321,7 +331,7 @@ impl Creation<'_> {
         let clock = &*self.context.ports.clock;
         let (sender, mailbox) = driver::mailbox();
         let activity = Activity::since(self.record.last_active_at, clock);
-        let entry = Arc::new(Entry::new(self.record, self.image.config, activity, sender));
+        let entry = Arc::new(Entry::new(self.record, self.image.image.config, activity, sender));
         self.context.table.insert(Arc::clone(&entry));
         driver::spawn(Arc::clone(self.context), Arc::clone(&entry), mailbox);
         let kind = EventKind::StateChanged { state: State::Running, reason: None };
@@ -338,9 +348,12 @@ impl Creation<'_> {
     async fn make(&mut self) -> Result<()> {
         let runtime = &self.context.ports.runtime;
         let spec = driver::runtime_spec(self.context, &self.record).await?;
-        runtime.create(&spec).await?;
+        match self.origin {
+            None => runtime.create(&spec).await?,
+            Some(origin) => runtime.create_from(&spec, origin).await?,
+        }
         super::network::start(self.context, &self.record, &spec).await?;
-        let scope = super::files::default_scope(&self.record, &self.image.config);
+        let scope = super::files::default_scope(&self.record, &self.image.image.config);
         if let Some(cwd) = &self.record.cwd {
             let cwd = crate::FilePath::new(cwd.as_bytes())?;
             let root = FileScope::default();

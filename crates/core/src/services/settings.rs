@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    BUILT_IN_IMAGE, EgressBounds, EgressPolicy, Error, FilePath, ImageCatalogue, Resources, Result, limits,
+    BUILT_IN_IMAGE, CollectionPolicy, EgressBounds, EgressPolicy, Error, FilePath, ImageCatalogue, Resources,
+    Result, limits,
 };
 
 /// A named set of limits for accounts.
@@ -49,6 +50,8 @@ pub struct ImageSettings {
     pub catalogue: ImageCatalogue,
     /// What happens when an image is not here.
     pub pull: PullPolicy,
+    /// Which unneeded ones go.
+    pub collection: CollectionPolicy,
 }
 
 /// The rules' settings.

@@ -67,6 +67,8 @@ impl Services {
             events: events::EventLog::default(),
             audit: AuditLog::default(),
             pulls: pulls::Pulls::default(),
+            images_in_use: Arc::default(),
+            images_collected: Mutex::default(),
             wake: tokio::sync::Notify::new(),
             blobs_in_use: Arc::default(),
             unused_blobs: AtomicBool::new(true),

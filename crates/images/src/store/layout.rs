@@ -4,8 +4,9 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use lazaret_core::Digest;
+use lazaret_core::{Digest, Timestamp};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -66,6 +67,25 @@ impl Layout {
     /// Where an image's record is, or will be.
     pub(crate) fn record(&self, image: &Digest) -> PathBuf {
         self.root.join("records").join(format!("{}.json", image.hex()))
+    }
+
+    /// Sets the time of change of an image's record, which is when the image was last used.
+    ///
+    /// # Errors
+    /// [`ImagesError::Disk`].
+    pub(crate) fn set_record_time(&self, image: &Digest, at: Timestamp) -> Result<(), ImagesError> {
+        let path = self.record(image);
+        let micros = u64::try_from(at.unix_micros()).unwrap_or(0);
+        let time = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
+        let set = || File::options().write(true).open(&path)?.set_modified(time);
+        set().map_err(ImagesError::disk("touch", &path))
+    }
+
+    /// When an image was last used; `None` where that cannot be read.
+    pub(crate) fn record_time(&self, image: &Digest) -> Option<Timestamp> {
+        let time = fs::metadata(self.record(image)).ok()?.modified().ok()?;
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(Timestamp::from_unix_micros(i64::try_from(since.as_micros()).ok()?))
     }
 
     /// Points a name at an image that has a record.
@@ -131,20 +151,26 @@ impl Layout {
         }
     }
 
+    /// Moves a tree out of its place, in one step, into a directory that is removed with what is returned.
+    ///
+    /// # Errors
+    /// [`ImagesError::Disk`].
+    pub(crate) fn take_out_rootfs(&self, tree: &Digest) -> Result<TempDir, ImagesError> {
+        let workspace = self.workspace()?;
+        match fs::rename(self.rootfs(tree), workspace.path().join("removed")) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(ImagesError::disk("remove", self.rootfs(tree))(error))
+            }
+            _ => Ok(workspace),
+        }
+    }
+
     /// Removes a tree: out of its place in one step, then entry by entry.
     ///
     /// # Errors
     /// [`ImagesError::Disk`]; what is left then goes at the next start.
     pub(crate) fn remove_rootfs(&self, tree: &Digest) -> Result<(), ImagesError> {
-        let workspace = self.workspace()?;
-        match fs::rename(self.rootfs(tree), workspace.path().join("removed")) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(ImagesError::disk("remove", self.rootfs(tree))(error)),
-            Ok(()) => {
-                let path = workspace.path().to_owned();
-                workspace.close().map_err(ImagesError::disk("remove", path))
-            }
-        }
+        remove_directory(self.take_out_rootfs(tree)?)
     }
 
     /// Removes a file; one that is not there is no error.
@@ -163,6 +189,15 @@ impl Layout {
     fn work(&self) -> PathBuf {
         self.root.join("work")
     }
+}
+
+/// Removes a directory of the store's work and everything in it.
+///
+/// # Errors
+/// [`ImagesError::Disk`]; what is left then goes at the next start.
+pub(crate) fn remove_directory(directory: TempDir) -> Result<(), ImagesError> {
+    let path = directory.path().to_owned();
+    directory.close().map_err(ImagesError::disk("remove", path))
 }
 
 /// Makes a directory that only the server may enter, or closes an existing one: trees in it hold setuid programs with

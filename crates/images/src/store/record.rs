@@ -28,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) bytes: u64,
     /// When it came here.
     pub(crate) created_at: Timestamp,
+    /// It came from a registry, and can be had again.
+    pub(crate) pulled: bool,
 }
 
 /// The blobs that an OCI image came from.
@@ -54,6 +56,9 @@ struct StoredRecord {
     config: Option<String>,
     bytes: u64,
     created_at_unix_micros: i64,
+    /// Absent in records of images that did not come from a registry.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pulled: bool,
 }
 
 impl Record {
@@ -70,6 +75,7 @@ impl Record {
             config: source.map(|source| source.config.to_string()),
             bytes: self.bytes,
             created_at_unix_micros: self.created_at.unix_micros(),
+            pulled: self.pulled,
         };
         let path = layout.record(image);
         let json = serde_json::to_vec(&stored)
@@ -99,6 +105,7 @@ impl StoredRecord {
             config: ImageConfig::default(),
             bytes: stored.bytes,
             created_at: Timestamp::from_unix_micros(stored.created_at_unix_micros),
+            pulled: stored.pulled,
         };
         Ok((record, source))
     }
@@ -164,6 +171,14 @@ impl Index {
         let blobs = gone.source.iter().flat_map(blobs).filter(|blob| !kept.contains(blob)).collect();
         let tree = self.records.values().all(|other| other.tree != gone.tree).then_some(gone.tree);
         (tree, blobs)
+    }
+
+    /// Whether some record names this tree or blob.
+    pub(crate) fn names_content(&self, digest: &Digest) -> bool {
+        self.records.values().any(|record| {
+            let blobs = |source: &Source| source.config == *digest || source.manifest == Some(*digest);
+            record.tree == *digest || record.source.as_ref().is_some_and(blobs)
+        })
     }
 
     /// Names of an image, in order.

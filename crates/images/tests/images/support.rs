@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lazaret_core::ports::Images;
-use lazaret_core::{Digest, Image, ImageSource, ImportProgress, ManualClock, Timestamp, body_from_bytes};
+use lazaret_core::{
+    Clock, Digest, Image, ImageSource, ImportProgress, ManualClock, Timestamp, body_from_bytes,
+};
 use lazaret_images::ImageStore;
 use lazaret_images::registry::settings::RegistrySettings;
 use lazaret_images::unpack::limits::UnpackLimits;
@@ -20,6 +22,7 @@ pub(crate) const NOW: Timestamp = Timestamp::from_unix_micros(1_700_000_000_000_
 pub(crate) struct Store {
     pub(crate) images: ImageStore,
     pub(crate) directory: TempDir,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 impl Store {
@@ -37,16 +40,17 @@ impl Store {
 
     pub(crate) fn with(limits: UnpackLimits, registries: RegistrySettings) -> Store {
         let directory = TempDir::new().unwrap();
-        let images = open(directory.path(), limits, registries);
-        Store { images, directory }
+        let clock = Arc::new(ManualClock::at(NOW));
+        let images = open(directory.path(), limits, registries, &clock);
+        Store { images, directory, clock }
     }
 
     /// Closes the store and opens it again, as a restart of the server does.
     pub(crate) fn reopen(self) -> Store {
-        let Store { images, directory } = self;
+        let Store { images, directory, clock } = self;
         drop(images);
-        let images = open(directory.path(), UnpackLimits::default(), RegistrySettings::default());
-        Store { images, directory }
+        let images = open(directory.path(), UnpackLimits::default(), RegistrySettings::default(), &clock);
+        Store { images, directory, clock }
     }
 
     pub(crate) async fn import(&self, archive: Vec<u8>, name: Option<&str>) -> lazaret_core::Result<Image> {
@@ -99,8 +103,13 @@ impl Store {
     }
 }
 
-fn open(directory: &Path, limits: UnpackLimits, registries: RegistrySettings) -> ImageStore {
-    let clock = Arc::new(ManualClock::at(NOW));
+fn open(
+    directory: &Path,
+    limits: UnpackLimits,
+    registries: RegistrySettings,
+    clock: &Arc<ManualClock>,
+) -> ImageStore {
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
     ImageStore::open(directory, Path::new("/"), clock, limits, registries).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! The verbs that change a sandbox. Each holds the sandbox's lock, and can be called again after any failure.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,15 @@ const RELEASE_LOOK: Duration = Duration::from_millis(1);
 
 impl NamespacesRuntime {
     pub(super) async fn create_sandbox(&self, spec: &RuntimeSpec) -> Result<(), Error> {
+        self.create_with_disk(spec, None).await
+    }
+
+    /// Makes a sandbox whose disk is a copy of `disk`, or an empty one.
+    pub(super) async fn create_with_disk(
+        &self,
+        spec: &RuntimeSpec,
+        disk: Option<PathBuf>,
+    ) -> Result<(), Error> {
         self.check_policy(&spec.network)?;
         if spec.rootfs.lowers.is_empty() || spec.rootfs.lowers.len() > LOWERS_MAX {
             return Err(Error::Unsupported(format!("an image must have from 1 to {LOWERS_MAX} trees")));
@@ -43,7 +52,7 @@ impl NamespacesRuntime {
             return Ok(());
         }
         self.guard.admit()?;
-        let made = self.make_directory(&directory, spec.resources.disk_bytes).await;
+        let made = self.make_directory(&directory, disk, spec.resources.disk_bytes).await;
         if made.is_err()
             && let Err(error) = remove_directory(&directory).await
         {
@@ -54,8 +63,16 @@ impl NamespacesRuntime {
     }
 
     /// The record comes last: a directory without one is the rest of an interrupted creation.
-    async fn make_directory(&self, directory: &Path, disk_bytes: u64) -> Result<(), Error> {
-        let template = template::ensure(&self.data, disk_bytes).await?;
+    async fn make_directory(
+        &self,
+        directory: &Path,
+        disk: Option<PathBuf>,
+        disk_bytes: u64,
+    ) -> Result<(), Error> {
+        let template = match disk {
+            Some(disk) => disk,
+            None => template::ensure(&self.data, disk_bytes).await?,
+        };
         let directory = directory.to_owned();
         blocking(move || {
             // What an interrupted creation left is not to be relied on.
@@ -246,7 +263,7 @@ impl NamespacesRuntime {
     }
 
     /// Clears away what a dead guest left. The caller holds the sandbox's lock.
-    async fn settle(&self, id: SandboxId, entry: &Entry) -> Result<(), Error> {
+    pub(super) async fn settle(&self, id: SandboxId, entry: &Entry) -> Result<(), Error> {
         let Some(living) = entry.living() else { return Ok(()) };
         if !living.is_dead().await? {
             return Ok(());
@@ -277,7 +294,7 @@ impl NamespacesRuntime {
 }
 
 /// Waits until nothing has the disk mounted any more; one that is not there is free.
-async fn await_release(id: SandboxId, image: &Path) -> Result<(), Error> {
+pub(super) async fn await_release(id: SandboxId, image: &Path) -> Result<(), Error> {
     let released = async {
         let mut look = tokio::time::interval(RELEASE_LOOK);
         loop {

@@ -14,6 +14,7 @@
 
 mod adopt;
 mod entry;
+mod fork;
 mod lifecycle;
 mod network;
 
@@ -198,6 +199,10 @@ impl Runtime for NamespacesRuntime {
 
     async fn create(&self, spec: &RuntimeSpec) -> Result<()> {
         Ok(self.create_sandbox(spec).await?)
+    }
+
+    async fn create_from(&self, spec: &RuntimeSpec, origin: SandboxId) -> Result<()> {
+        Ok(self.fork_sandbox(spec, origin).await?)
     }
 
     async fn start(&self, spec: &RuntimeSpec) -> Result<Instance> {

@@ -75,6 +75,20 @@ pub(crate) async fn set_network(
     Ok(Json(app.core.sandboxes.set_network(&target.caller, target.id, policy).await?.into()))
 }
 
+/// Make another sandbox from a stopped one, with a copy of its disk; it runs when the answer comes.
+#[utoipa::path(post, path = "/lazaret/v1/sandboxes/{id}/fork", operation_id = "fork_sandbox", tag = "sandboxes",
+    params(("id" = String, Path, description = "Any form of the id, or the name")),
+    request_body = wire::Fork,
+    responses((status = 201, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
+pub(crate) async fn fork(
+    State(app): State<App>,
+    target: Target,
+    OptionalJson(fork): OptionalJson<wire::Fork>,
+) -> Result<(StatusCode, Json<wire::Sandbox>), Failure> {
+    let made = app.core.sandboxes.fork(&target.caller, target.id, fork.name).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
+}
+
 /// Bring a stopped sandbox back with its disk.
 #[utoipa::path(post, path = "/lazaret/v1/sandboxes/{id}/start", operation_id = "start_sandbox", tag = "sandboxes",
     params(("id" = String, Path, description = "Any form of the id, or the name")),

@@ -208,6 +208,14 @@ pub(crate) struct SandboxPage {
     pub(crate) has_more: bool,
 }
 
+/// How to fork.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Fork {
+    /// Name of the new sandbox; a made-up one if it is absent.
+    pub(crate) name: Option<String>,
+}
+
 /// How to stop.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
