@@ -1,9 +1,9 @@
-//! Builds the guest, so that `cargo build` of the server is all there is to build.
+//! Builds the programs that run inside sandboxes, so that `cargo build` of the server is all there is to build.
 //!
-//! The guest runs in any image, with or without a C library, so it is linked statically; and it is a program of
-//! another profile, small and without the server's features. Cargo cannot yet express either for a dependency
-//! (artifact dependencies are unstable), so this script calls cargo once more, with a target folder of its own, the
-//! same lock file, and no network: everything the guest needs, the server's build has fetched.
+//! The guest and its git program run in any image, with or without a C library, so they are linked statically; and they
+//! are programs of another profile, small and without the server's features. Cargo cannot yet express either for a
+//! dependency (artifact dependencies are unstable), so this script calls cargo once more for each, with a target folder
+//! of their own, the same lock file, and no network: everything they need, the server's build has fetched.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -26,31 +26,36 @@ fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));
     let crates = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("..");
     let target = variable("TARGET");
-    for path in ["guest/src", "guest/Cargo.toml", "protocol/src", "protocol/Cargo.toml", "../Cargo.toml"] {
-        println!("cargo::rerun-if-changed={}", crates.join(path).display());
+    for package in ["guest", "git", "protocol"] {
+        println!("cargo::rerun-if-changed={}", crates.join(package).join("src").display());
+        println!("cargo::rerun-if-changed={}", crates.join(package).join("Cargo.toml").display());
     }
-    let guest = build(&crates, &target, &out.join("guest"));
-    println!("cargo::rustc-env=LAZARET_GUEST={}", guest.display());
+    println!("cargo::rerun-if-changed={}", crates.join("../Cargo.toml").display());
+    for (package, variable) in [("guest", "LAZARET_GUEST"), ("git", "LAZARET_GIT")] {
+        let program = build(&crates, package, &target, &out.join("guest"));
+        println!("cargo::rustc-env={variable}={}", program.display());
+    }
 }
 
-fn build(crates: &Path, target: &str, target_dir: &Path) -> PathBuf {
+fn build(crates: &Path, package: &str, target: &str, target_dir: &Path) -> PathBuf {
+    let name = format!("lazaret-{package}");
     let mut cargo = Command::new(variable("CARGO"));
     for name in NOT_PASSED_ON {
         cargo.env_remove(name);
     }
     cargo
-        // With `--target`, these flags reach the guest and its dependencies, not their build scripts and macros.
+        // With `--target`, these flags reach the program and its dependencies, not their build scripts and macros.
         .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
         .arg("build")
-        .args(["--package", "lazaret-guest", "--profile", PROFILE, "--target", target])
+        .args(["--package", &name, "--profile", PROFILE, "--target", target])
         .args(["--locked", "--offline"])
         .arg("--manifest-path")
-        .arg(crates.join("guest/Cargo.toml"))
+        .arg(crates.join(package).join("Cargo.toml"))
         .arg("--target-dir")
         .arg(target_dir);
     let status = cargo.status().unwrap_or_else(|error| panic!("cannot run {cargo:?}: {error}"));
-    assert!(status.success(), "building the guest failed: {status}; the command was {cargo:?}");
-    target_dir.join(target).join(PROFILE).join("lazaret-guest")
+    assert!(status.success(), "building {name} failed: {status}; the command was {cargo:?}");
+    target_dir.join(target).join(PROFILE).join(name)
 }
 
 /// A variable that cargo sets for build scripts.

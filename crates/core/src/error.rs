@@ -131,6 +131,15 @@ pub enum Error {
         source: BoxError,
     },
 
+    /// Git inside the sandbox did not do what was asked.
+    #[error("git: {problem}: {detail}")]
+    Git {
+        /// What the caller can act on.
+        problem: GitProblem,
+        /// A sentence from inside the sandbox, bounded and without credentials; a claim like all that comes from there.
+        detail: String,
+    },
+
     /// The request is well-formed and asks for what this build or this host does not do.
     #[error("not supported: {what}")]
     Unsupported {
@@ -180,6 +189,7 @@ impl Error {
             Self::File { path, problem } => Self::File { path: path.clone(), problem: *problem },
             Self::Exec { what, problem } => Self::Exec { what: what.clone(), problem: *problem },
             Self::PortClosed { port } => Self::PortClosed { port: *port },
+            Self::Git { problem, detail } => Self::Git { problem: *problem, detail: detail.clone() },
             Self::LimitReached(limit) => Self::LimitReached(*limit),
             Self::Upstream { what, problem, retry_after, .. } => Self::Upstream {
                 what: what.clone(),
@@ -353,6 +363,66 @@ words!(
     }
 );
 
+words!(
+    /// Why git did not do what was asked, as the sandbox reports it.
+    GitProblem {
+        /// The remote wants credentials, or others.
+        AuthFailed => "authentication failed",
+        /// The remote knows who asks, and refuses.
+        AccessDenied => "access denied",
+        /// There is no repository at the path or the URL.
+        RepoNotFound => "repository not found",
+        /// No such branch, here or at the remote.
+        BranchNotFound => "branch not found",
+        /// No such commit, tag or revision.
+        RevisionNotFound => "revision not found",
+        /// No such remote.
+        RemoteNotFound => "remote not found",
+        /// No such file in the working tree, the index or the revision.
+        PathNotFound => "path not found",
+        /// A branch has that name already.
+        BranchExists => "branch already exists",
+        /// A remote has that name already.
+        RemoteExists => "remote already exists",
+        /// The new repository's directory exists and is not empty.
+        TargetExists => "target already exists",
+        /// The branch is checked out.
+        BranchInUse => "branch is checked out",
+        /// No branch is checked out, and the command needs one.
+        NotOnBranch => "not on a branch",
+        /// The repository has no commit yet.
+        NoCommits => "no commits yet",
+        /// Changes in the working tree or the index are in the way.
+        DirtyWorktree => "uncommitted changes are in the way",
+        /// Both sides changed the same lines.
+        MergeConflict => "merge conflict",
+        /// Nothing is staged.
+        NothingToCommit => "nothing to commit",
+        /// The configuration has no user.name and user.email.
+        NoIdentity => "no identity is configured",
+        /// The remote has commits that the branch lacks.
+        PushRejected => "push rejected",
+        /// The remote refused for a reason of its own.
+        RemoteRejected => "rejected by the remote",
+        /// The remote was not reached, or what it said made no sense.
+        TransportFailed => "remote not reachable",
+        /// No transport for such a URL.
+        UnsupportedUrl => "unsupported URL",
+        /// A name, key, path or revision is not well-formed.
+        InvalidName => "not well-formed",
+        /// The user may not read or write there, or the repository belongs to another user.
+        PermissionDenied => "permission denied",
+        /// The sandbox's disk is full.
+        NoSpace => "no space left in the sandbox",
+        /// It took longer than [`crate::limits::GIT_REMOTE_TIMEOUT`] or [`crate::limits::GIT_LOCAL_TIMEOUT`].
+        TimedOut => "timed out",
+        /// The process was killed: by the sandbox's limit on memory, or by somebody inside.
+        Killed => "killed",
+        /// None of the others.
+        Other => "failed",
+    }
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,6 +433,7 @@ mod tests {
             Error::invalid("image", "is bad"),
             Error::not_found(Kind::Image, "x"),
             Error::LimitReached(Limit::ImageSize),
+            Error::Git { problem: GitProblem::NoSpace, detail: "x".to_owned() },
             Error::Upstream {
                 what: "docker.io".to_owned(),
                 problem: UpstreamProblem::Stalled,

@@ -3,7 +3,7 @@
 //! ```text
 //!   dialects ──▶ services ──▶ nouns and rules (pure)
 //!                   │
-//!                   └──▶ ports: Store · Blobs · Images · Runtime · Guest · Gateway   ◀── adapters
+//!                   └──▶ ports: Store · Blobs · Images · Runtime · Guest · Git · Gateway   ◀── adapters
 //! ```
 //!
 //! What is deliberately absent: HTTP, SQL, syscalls and `Serialize`. A dialect converts its wire types into these
@@ -22,6 +22,7 @@ mod error;
 mod event;
 mod exec;
 mod file;
+mod git;
 mod ids;
 mod image;
 mod image_catalogue;
@@ -43,13 +44,18 @@ pub use caller::{Caller, Scope};
 pub use catalogue::{CatalogueEntry, Source};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use digest::Digest;
-pub use error::{BoxError, Error, ExecProblem, FileProblem, Kind, Limit, Result, UpstreamProblem};
+pub use error::{BoxError, Error, ExecProblem, FileProblem, GitProblem, Kind, Limit, Result, UpstreamProblem};
 pub use event::{AUDIT_ACCOUNT, Event, EventKind, PullStep, Refusal};
 pub use exec::{
     BackgroundExec, ExecEvent, ExecExit, ExecInput, ExecOutput, ExecResult, ExecSession, ExecSpec, Language,
     Stdin, Tty,
 };
 pub use file::{FileEntry, FileKind, FilePath, FileScope, ReadRange, WriteOptions};
+pub use git::{
+    GitAccess, GitBranches, GitChange, GitClone, GitCommand, GitCommit, GitCommitEntry, GitConfigFile,
+    GitCredentials, GitFile, GitHistory, GitNewBranch, GitNewRemote, GitOutcome, GitPull, GitPush, GitRemote,
+    GitReset, GitResetMode, GitRestore, GitStatus,
+};
 pub use ids::{AccountId, CatalogueEntryId, ContextId, ExecId, Ids, KeyId, RandomIds, SandboxId, UploadId};
 pub use image::{
     CollectionPolicy, Image, ImageConfig, ImageSource, ImportProgress, LayerProgress, LayerStep, PullProgress,

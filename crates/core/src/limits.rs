@@ -74,6 +74,25 @@ pub const INTERPRETER_IDLE: Duration = Duration::from_secs(10 * 60);
 /// Source text of a `run` or a cell, in bytes.
 pub const RUN_CODE_MAX_BYTES: usize = 4 * 1024 * 1024;
 
+/// Longest URL of a git remote, and longest value of its configuration, in bytes: what web servers take.
+pub const GIT_URL_MAX_BYTES: usize = 8 * 1024;
+/// Longest name of a branch, remote, author or key of git, in bytes: file systems allow 255 a component.
+pub const GIT_NAME_MAX_BYTES: usize = 1024;
+/// Longest commit message, in bytes.
+pub const GIT_MESSAGE_MAX_BYTES: usize = 1024 * 1024;
+/// Longest user name or password for a remote, in bytes; tokens are the longest, and have some kilobytes.
+pub const GIT_CREDENTIAL_MAX_BYTES: usize = 16 * 1024;
+/// Files that one git command may name.
+pub const GIT_FILES_MAX: usize = 10_000;
+/// Their names together, in bytes.
+pub const GIT_FILES_MAX_BYTES: usize = 1024 * 1024;
+/// Commits of one history.
+pub const GIT_HISTORY_MAX: u32 = 1_000;
+/// How long a git command may take that reaches no remote. Large working trees are compared file by file.
+pub const GIT_LOCAL_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a clone, a push or a pull may take: the largest public repositories over an ordinary line.
+pub const GIT_REMOTE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
 /// Largest uploaded file, the Files API's documented maximum.
 pub const UPLOAD_MAX_BYTES: u64 = 512 * MIB;
 /// Bytes of uploads that one account may keep, unless its tier says otherwise.

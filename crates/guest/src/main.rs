@@ -6,7 +6,7 @@
 //!   serve:   worker threads answer connections; this thread reaps until the sandbox ends
 //! ```
 //!
-//! The listening socket, inherited as descriptor 3, is all that connects it to the host. Whatever fails in `prepare`
+//! The listening socket, inherited as descriptor 3, is all that connects it to the host; descriptor 4 is the git program. Whatever fails in `prepare`
 //! ends the program and so the start of the sandbox. Afterwards nothing may end it: it holds no `unwrap`, and indexes
 //! nothing by numbers from outside, because with PID 1 the kernel kills every process of the sandbox.
 //!
@@ -68,7 +68,8 @@ fn main() -> ExitCode {
 
 fn prepare() -> Result<Guest, NotPrepared> {
     let at = |step| move |errno| NotPrepared { step, errno };
-    let listener = sys::inherited::take_listener().map_err(at("taking the listening socket at 3"))?;
+    let sys::inherited::Inherited { listener, git } =
+        sys::inherited::take().map_err(at("taking the listening socket at 3"))?;
     sys::memory::keep_small().map_err(at("configuring the allocator"))?;
     // Undumpable processes cannot be traced or looked into by others of the same user inside.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -81,6 +82,7 @@ fn prepare() -> Result<Guest, NotPrepared> {
     let proc_for_sessions = rustix::io::fcntl_dupfd_cloexec(&proc, 0).map_err(at("duplicating /proc"))?;
     Ok(Guest {
         listener,
+        git,
         null,
         proc,
         euid: rustix::process::geteuid(),

@@ -77,6 +77,7 @@ fn dispatch(guest: &Guest, connection: &mut Connection, body: RequestBody) -> Re
             connection.send(&GuestMessage::Hello(hello))?;
         }
         RequestBody::Exec(exec) => exec::run(guest, connection, &exec)?,
+        RequestBody::RunProgram(program) => exec::run_program(guest, connection, &program)?,
         RequestBody::Attach(attach) => exec::attach::run(guest, connection, &attach)?,
         RequestBody::ListExecs => {
             for state in guest.background.list() {

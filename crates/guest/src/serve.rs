@@ -48,6 +48,8 @@ const WORKER_PATIENCE: Duration = Duration::from_millis(50);
 pub(crate) struct Guest {
     /// Where the host connects.
     pub(crate) listener: OwnedFd,
+    /// The git program, if the host gave one.
+    pub(crate) git: Option<OwnedFd>,
     /// `/dev/null`, opened before any tenant could replace it.
     pub(crate) null: OwnedFd,
     /// `/proc`, likewise.

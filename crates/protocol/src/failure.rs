@@ -163,6 +163,8 @@ error_kinds! {
     TreeTooDeep = 45,
     /// Nothing listens on the port.
     ConnectionRefused = 60,
+    /// The host gave the sandbox no program of that name when it started.
+    UnknownProgram = 61,
 }
 
 impl<C> Encode<C> for ErrorKind {

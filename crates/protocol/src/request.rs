@@ -6,6 +6,7 @@ use minicbor::{Decode, Encode};
 
 use crate::exec::{Attach, Exec, RemoveExec, SignalExec};
 use crate::files::{Chmod, Chown, List, Mkdir, Read, Readlink, Remove, Rename, Stat, Symlink, Walk, Write};
+use crate::program::RunProgram;
 use crate::version::PROTOCOL_VERSION;
 
 /// What the host wants on this connection.
@@ -83,6 +84,9 @@ pub enum RequestBody {
     /// Connect to a port inside. Since version 2.
     #[n(32)]
     Dial(#[n(0)] Dial),
+    /// Run a program of the host's.
+    #[n(60)]
+    RunProgram(#[n(0)] Box<RunProgram>),
 }
 
 /// Payload of [`RequestBody::Dial`].
@@ -108,6 +112,7 @@ impl RequestBody {
     pub fn needs(&self) -> u32 {
         // Without `_`, so that a new request has to say since when it exists.
         match self {
+            Self::RunProgram(_) => 2,
             Self::Hello
             | Self::Exec(_)
             | Self::Attach(_)

@@ -224,11 +224,13 @@ async fn open_ports(
     });
     let (store, blobs, images) = opened.await.context("opening the data directory")??;
     let runtime = Arc::new(runtime);
+    let guests = GuestClient::new(Arc::clone(&runtime) as Arc<dyn lazaret_core::ports::Runtime>);
     Ok(Ports {
         store: Arc::new(store),
         blobs: Arc::new(blobs),
         images: Arc::new(images),
-        guest: Arc::new(GuestClient::new(Arc::clone(&runtime) as Arc<dyn lazaret_core::ports::Runtime>)),
+        guest: Arc::new(guests.clone()),
+        git: Arc::new(guests),
         runtime,
         gateway,
         transpiler: Arc::new(Oxc),

@@ -1,7 +1,7 @@
 //! The arrows between our crates: which may depend on which, and what `core` must never see.
 //!
 //! ```text
-//!   cli ──HTTP──▶ server ──▶ api ──▶ core ◀── store · images · egress · runtime ──▶ protocol ◀── guest
+//!   cli ──HTTP──▶ server ──▶ api ──▶ core ◀── store · images · egress · runtime ──▶ protocol ◀── guest · git
 //! ```
 //!
 //! Tests may reach further, so dev-dependencies are not judged. A new arrow is a change of the architecture: it is made here, in ARCHITECTURE.md and in the commit message.
@@ -17,6 +17,7 @@ use crate::workspace;
 const ARROWS: &[(&str, &[&str])] = &[
     ("lazaret-core", &[]),
     ("lazaret-protocol", &[]),
+    ("lazaret-git", &["lazaret-protocol"]),
     ("lazaret-guest", &["lazaret-protocol"]),
     ("lazaret-store", &["lazaret-core"]),
     ("lazaret-images", &["lazaret-core"]),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::http::header::{CONTENT_RANGE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use lazaret_core::{Error, ExecProblem, FileProblem, Kind, Limit, UpstreamProblem};
+use lazaret_core::{Error, ExecProblem, FileProblem, GitProblem, Kind, Limit, UpstreamProblem};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -38,7 +38,7 @@ pub(crate) struct Problem {
     pub(crate) field: Option<String>,
     /// What to do about it.
     pub(crate) hint: Option<&'static str>,
-    /// For `exec_failed`, `file_failed` and `upstream_failed`, why: a word for programs, from a closed set.
+    /// For `exec_failed`, `file_failed`, `git_failed` and `upstream_failed`, why: a word for programs, from a closed set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<&'static str>,
 }
@@ -88,6 +88,7 @@ fn answer(failure: &Failure) -> (StatusCode, Problem) {
             Failure::Core(Error::File { problem, .. }) => Some(file_problem(*problem)),
             Failure::Core(Error::Exec { problem, .. }) => Some(exec_problem(*problem)),
             Failure::Core(Error::Upstream { problem, .. }) => Some(upstream_problem(*problem)),
+            Failure::Core(Error::Git { problem, .. }) => Some(git_problem(*problem)),
             _ => None,
         },
     };
@@ -107,6 +108,7 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
         Error::File { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "file_failed"),
         Error::Exec { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "exec_failed"),
         Error::PortClosed { .. } => (StatusCode::BAD_GATEWAY, "port_closed"),
+        Error::Git { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "git_failed"),
         Error::LimitReached(limit) => match limit {
             Limit::UploadBytes | Limit::ImageSize => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             Limit::Sandboxes
@@ -292,6 +294,38 @@ const fn exec_problem(problem: ExecProblem) -> &'static str {
     }
 }
 
+const fn git_problem(problem: GitProblem) -> &'static str {
+    match problem {
+        GitProblem::AuthFailed => "auth_failed",
+        GitProblem::AccessDenied => "access_denied",
+        GitProblem::RepoNotFound => "repository_not_found",
+        GitProblem::BranchNotFound => "branch_not_found",
+        GitProblem::RevisionNotFound => "revision_not_found",
+        GitProblem::RemoteNotFound => "remote_not_found",
+        GitProblem::PathNotFound => "path_not_found",
+        GitProblem::BranchExists => "branch_exists",
+        GitProblem::RemoteExists => "remote_exists",
+        GitProblem::TargetExists => "target_exists",
+        GitProblem::BranchInUse => "branch_in_use",
+        GitProblem::NotOnBranch => "not_on_branch",
+        GitProblem::NoCommits => "no_commits",
+        GitProblem::DirtyWorktree => "dirty_worktree",
+        GitProblem::MergeConflict => "merge_conflict",
+        GitProblem::NothingToCommit => "nothing_to_commit",
+        GitProblem::NoIdentity => "no_identity",
+        GitProblem::PushRejected => "push_rejected",
+        GitProblem::RemoteRejected => "remote_rejected",
+        GitProblem::TransportFailed => "transport_failed",
+        GitProblem::UnsupportedUrl => "unsupported_url",
+        GitProblem::InvalidName => "invalid_name",
+        GitProblem::PermissionDenied => "permission_denied",
+        GitProblem::NoSpace => "no_space",
+        GitProblem::TimedOut => "timed_out",
+        GitProblem::Killed => "killed",
+        GitProblem::Other => "other",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use lazaret_core::{Reason, State, Verb};
@@ -324,6 +358,7 @@ mod tests {
             Error::InUse { kind: Kind::Image, id: "x".to_owned(), by: "a sandbox".to_owned() },
             Error::File { path: "/x".to_owned(), problem: FileProblem::NoSpace },
             Error::Exec { what: "x".to_owned(), problem: ExecProblem::OutOfMemory },
+            Error::Git { problem: GitProblem::PushRejected, detail: "x".to_owned() },
             Error::LimitReached(Limit::Sandboxes),
             Error::LimitReached(Limit::UploadBytes),
             upstream(UpstreamProblem::Corrupt),

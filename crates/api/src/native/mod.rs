@@ -10,6 +10,7 @@ mod error;
 mod events;
 mod execs;
 mod files;
+mod git;
 mod images;
 mod operations;
 mod ports;

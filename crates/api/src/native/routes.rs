@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::error::Native;
-use super::{accounts, contexts, events, execs, files, images, operations, ports, sandboxes, server};
+use super::{accounts, contexts, events, execs, files, git, images, operations, ports, sandboxes, server};
 use crate::routing::Routes;
 
 /// The routes.
@@ -51,6 +51,24 @@ pub(crate) fn routes() -> Routes<Native> {
         .stream(PUT, "/lazaret/v1/sandboxes/{id}/files/{*path}", files::write)
         .on(DELETE, "/lazaret/v1/sandboxes/{id}/files/{*path}", files::remove)
         .on(POST, "/lazaret/v1/sandboxes/{id}/files/{*path}", files::change)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/git/clone", git::clone)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/git/init", git::init)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/git/status", git::status)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/git/branches", git::branches)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/git/branches", git::create_branch)
+        .stream(DELETE, "/lazaret/v1/sandboxes/{id}/git/branches", git::delete_branch)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/git/checkout", git::checkout)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/git/add", git::add)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/git/commit", git::commit)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/git/push", git::push)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/git/pull", git::pull)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/git/history", git::history)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/git/remotes", git::remotes)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/git/remotes", git::add_remote)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/git/reset", git::reset)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/git/restore", git::restore)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/git/config", git::config)
+        .stream(PUT, "/lazaret/v1/sandboxes/{id}/git/config", git::set_config)
         .on(GET, "/lazaret/v1/images", images::list)
         .stream(POST, "/lazaret/v1/images/import", images::import)
         .stream(POST, "/lazaret/v1/images/pull", images::pull)

@@ -11,7 +11,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::error::ErrorBody;
 use super::target::Asked;
-use super::{accounts, contexts, events, execs, files, images, ports, sandboxes};
+use super::{accounts, contexts, events, execs, files, git, images, ports, sandboxes};
 use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
@@ -94,6 +94,9 @@ pub fn open_api() -> String {
         execs::exec, execs::run, execs::list, execs::output, execs::delete, execs::socket,
         contexts::create, contexts::list, contexts::delete, contexts::interrupt, contexts::execute,
         files::read, files::write, files::remove, files::change,
+        git::clone, git::init, git::status, git::branches, git::create_branch, git::delete_branch,
+        git::checkout, git::add, git::commit, git::push, git::pull, git::history, git::remotes,
+        git::add_remote, git::reset, git::restore, git::config, git::set_config,
         images::list, images::import, images::pull, images::delete,
         events::list,
         events::audit,

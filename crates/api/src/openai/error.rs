@@ -140,7 +140,8 @@ fn core(error: &Error, context: &RequestContext) -> Verdict {
         Error::File { problem, .. } => {
             bad(Some("invalid_value"), Some("file_path"), format!("The file cannot be used: {problem}."))
         }
-        Error::Exec { .. } | Error::PortClosed { .. } => bad(None, None, sentence(error)),
+        // Nothing of this contract runs git.
+        Error::Exec { .. } | Error::Git { .. } | Error::PortClosed { .. } => bad(None, None, sentence(error)),
         Error::LimitReached(limit) => limited(*limit, error),
         Error::Unsupported { .. } => bad(Some("unsupported_operation"), None, sentence(error)),
         Error::Upstream { .. } => {

@@ -14,6 +14,7 @@ mod exec_stream;
 mod files_change;
 mod files_read;
 mod files_write;
+mod git;
 mod images;
 mod observed;
 mod operations;

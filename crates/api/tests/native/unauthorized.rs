@@ -26,6 +26,31 @@ fn filled(route: &Route, id: &str) -> String {
         .replace("{*name}", "host")
 }
 
+/// What a route of git needs in its query.
+fn git_query(route: &Route) -> &'static str {
+    match (route.method.as_str(), route.path.rsplit_once("/git/").map(|(_, last)| last)) {
+        ("GET", Some("config")) => "?key=a.b",
+        ("GET", Some(_)) => "?path=/r",
+        ("DELETE", Some(_)) => "?path=/r&name=x",
+        _ => "",
+    }
+}
+
+/// What a route of git needs in its body.
+fn git_body(route: &Route) -> Option<serde_json::Value> {
+    let (_, last) = route.path.rsplit_once("/git/").filter(|_| route.method == "POST" || route.method == "PUT")?;
+    Some(match last {
+        "clone" => json!({"url": "x", "path": "/r"}),
+        "branches" => json!({"path": "/r", "name": "x"}),
+        "checkout" => json!({"path": "/r", "target": "x"}),
+        "add" | "restore" => json!({"path": "/r", "files": ["."]}),
+        "commit" => json!({"path": "/r", "message": "m", "author": "a", "email": "e"}),
+        "remotes" => json!({"path": "/r", "name": "x", "url": "u"}),
+        "config" => json!({"values": {}}),
+        _ => json!({"path": "/r"}),
+    })
+}
+
 #[tokio::test]
 async fn every_route_refuses_a_missing_and_a_wrong_key() {
     let server = Server::start().await;
@@ -60,7 +85,12 @@ async fn another_accounts_sandbox_looks_like_a_missing_one_on_every_route() {
     let missing = "68a00000-0000-8000-8000-0000000000ff";
     for route in native().filter(|route| route.path.contains("/sandboxes/{id}")) {
         let call = |id: &str| {
-            let call = server.call(route.method.clone(), &filled(&route, id)).key(&stranger);
+            let path = filled(&route, id) + git_query(&route);
+            let call = server.call(route.method.clone(), &path).key(&stranger);
+            let call = match git_body(&route) {
+                Some(body) => call.json(&body),
+                None => call,
+            };
             let call = match route.path.rsplit('/').next() {
                 Some("network") => call.json(&json!({"type": "disabled"})),
                 Some("exec") => call.json(&json!({"command": ["true"]})),

@@ -6,6 +6,7 @@
 
 mod call;
 mod exec;
+mod git;
 mod guest;
 mod images;
 mod runtime;
@@ -26,6 +27,7 @@ use lazaret_core::{Caller, Error, Ids, ManualClock, Scope, Secret, Timestamp};
 use lazaret_store::{BlobFiles, Sqlite};
 
 pub use call::{Answer, Call};
+pub use git::MemoryGit;
 pub use guest::MemoryGuest;
 pub use images::MemoryImages;
 pub use runtime::MemoryRuntime;
@@ -47,6 +49,7 @@ pub struct Server {
     pub guest: Arc<MemoryGuest>,
     pub runtime: Arc<MemoryRuntime>,
     pub images: Arc<MemoryImages>,
+    pub git: Arc<MemoryGit>,
     listener: std::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
     directory: tempfile::TempDir,
 }
@@ -64,6 +67,7 @@ impl Server {
         let guest = Arc::new(MemoryGuest::new(clock.clone()));
         let runtime = Arc::new(MemoryRuntime::new(guest.clone()));
         let images = Arc::new(MemoryImages::new(START));
+        let git = Arc::new(MemoryGit::default());
         let ports = Ports {
             store: Arc::new(Sqlite::open(&directory.path().join("lazaret.db")).expect("a new database")),
             blobs: Arc::new(BlobFiles::open(&directory.path().join("blobs")).expect("a new directory")),
@@ -71,6 +75,7 @@ impl Server {
             runtime: runtime.clone(),
             guest: guest.clone(),
             gateway: None,
+            git: git.clone(),
             transpiler: Arc::new(NoTranspiler),
             clock: clock.clone(),
             ids: Arc::new(CountingIds::default()),
@@ -82,7 +87,7 @@ impl Server {
         change(&mut settings);
         let router = lazaret_api::router(services.clone(), settings);
         let listener = std::sync::Mutex::new(None);
-        Self { router, services, clock, guest, runtime, images, listener, directory }
+        Self { router, services, clock, guest, runtime, images, git, listener, directory }
     }
 
     /// The admin as a caller of the services.

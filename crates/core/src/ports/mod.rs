@@ -1,6 +1,7 @@
 //! What the services need from the outside. Adapters implement these traits; `server` wires them.
 
 mod gateway;
+mod git;
 mod guest;
 mod images;
 mod runtime;
@@ -8,6 +9,7 @@ mod store;
 mod transpiler;
 
 pub use gateway::{Denial, EgressUsage, Gateway, SandboxAddresses, Tenant};
+pub use git::Git;
 pub use guest::{Guest, Listing};
 pub use images::{Images, Lower, ProgressSender, PullSender, Rootfs};
 pub use runtime::{

@@ -8,7 +8,7 @@ use super::events::EventLog;
 use super::pulls::Pulls;
 use super::settings::Settings;
 use super::table::Table;
-use crate::ports::{Blobs, Gateway, Guest, Images, Runtime, Store, Transpiler};
+use crate::ports::{Blobs, Gateway, Git, Guest, Images, Runtime, Store, Transpiler};
 use crate::{Clock, Ids, Timestamp};
 
 /// The adapters, as the server wires them.
@@ -26,6 +26,8 @@ pub struct Ports {
     pub guest: Arc<dyn Guest>,
     /// What judges the traffic of networked sandboxes; `None` where no sandbox may have a network.
     pub gateway: Option<Arc<dyn Gateway>>,
+    /// Git inside them.
+    pub git: Arc<dyn Git>,
     /// TypeScript to JavaScript.
     pub transpiler: Arc<dyn Transpiler>,
     /// Time.

@@ -4,7 +4,7 @@
 //! ```text
 //!   Sandboxes ── table ── one driver task a sandbox ──▶ Runtime, Store
 //!   Execs ── warm Python ── Interpreters
-//!   Execs · Files · Catalogue ── lease guard ──▶ Guest
+//!   Execs · Files · Catalogue ── lease guard ──▶ Guest        Git ── lease guard ──▶ Git
 //!   Uploads ──▶ Blobs, Store        Accounts · Images · Events ──▶ Store, Images
 //!   Images ── one pull an image ──▶ Images port
 //!   reconcile ── timer or wake-up ──▶ the same drivers
@@ -20,6 +20,7 @@ mod execs;
 mod files;
 mod fork;
 mod image_collection;
+mod git;
 mod images;
 mod ingress;
 mod interpreters;
@@ -40,6 +41,7 @@ pub use context::Ports;
 pub use events::Events;
 pub use execs::{Execs, RunSpec};
 pub use files::Files;
+pub use git::Git;
 pub use images::{Images, OfferedImage};
 pub use ingress::{Ingress, PortStream};
 pub use interpreters::Interpreters;

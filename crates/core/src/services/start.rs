@@ -14,7 +14,7 @@ use super::lease::Activity;
 use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
-    Accounts, Audit, Catalogue, Events, Execs, Files, Images, Ingress, Interpreters, Sandboxes, Uploads,
+    Accounts, Audit, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters, Sandboxes, Uploads,
     driver, events, network, pulls, reconcile,
 };
 use crate::ports::Adopted;
@@ -33,6 +33,8 @@ pub struct Services {
     pub interpreters: Interpreters,
     /// Files in sandboxes, by path.
     pub files: Files,
+    /// Git in sandboxes.
+    pub git: Git,
     /// Files in sandboxes, by id.
     pub catalogue: Catalogue,
     /// Uploaded files.
@@ -86,6 +88,7 @@ impl Services {
             execs: Execs { context: shared() },
             interpreters: Interpreters { context: shared() },
             files: Files { context: shared() },
+            git: Git { context: shared() },
             catalogue: Catalogue { context: shared() },
             uploads: Uploads { context: shared() },
             images: Images { context: shared() },

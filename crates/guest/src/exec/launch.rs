@@ -1,6 +1,6 @@
 //! Starting a planned program: pipes or a terminal, the fork, and the report whether it became its program.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use lazaret_protocol::{ErrorKind, Failure};
@@ -35,11 +35,11 @@ struct Ends {
     stderr: OwnedFd,
 }
 
-/// Starts the program and returns when it runs.
+/// Starts the program, which is in `file` if that is given, and returns when it runs.
 ///
 /// # Errors
 /// Why it does not: every kind of the exec family.
-pub(crate) fn launch(guest: &Guest, plan: &Plan) -> Result<Launched, Failure> {
+pub(crate) fn launch(guest: &Guest, plan: &Plan, file: Option<BorrowedFd<'_>>) -> Result<Launched, Failure> {
     let ends = match &plan.tty {
         Some(tty) => terminal_ends(terminal::open(tty.rows, tty.columns, plan.identity.uid)?),
         None => pipe_ends(guest, plan),
@@ -48,6 +48,7 @@ pub(crate) fn launch(guest: &Guest, plan: &Plan) -> Result<Launched, Failure> {
     let (report, child_report) = pipe_with(PipeFlags::CLOEXEC).map_err(no_resources)?;
     let groups: Vec<Gid> = plan.identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let process = guest.processes.start(&Program {
+        file,
         candidates: &plan.candidates,
         argv: &plan.argv,
         env: &plan.env,

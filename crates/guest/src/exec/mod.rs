@@ -20,7 +20,9 @@ mod plan;
 mod scrollback;
 mod terminal;
 
-use lazaret_protocol::{ErrorKind, Exec, Failure, GuestMessage, Started};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use lazaret_protocol::{ErrorKind, Exec, Failure, GuestMessage, RunProgram, Started, program};
 
 use self::lifetime::Order;
 use crate::connection::Connection;
@@ -30,7 +32,7 @@ use crate::serve::Guest;
 
 /// Runs a program for as long as the connection lasts, or in the background.
 pub(crate) fn run(guest: &Guest, connection: &mut Connection, exec: &Exec) -> Result<(), Stop> {
-    let launched = launch_exec(guest, exec)?;
+    let launched = launch_exec(guest, exec, None)?;
     let started = GuestMessage::Started(Started { pid: launched.process.pid() });
     match &exec.background {
         None => {
@@ -42,12 +44,36 @@ pub(crate) fn run(guest: &Guest, connection: &mut Connection, exec: &Exec) -> Re
     Ok(())
 }
 
-fn launch_exec(guest: &Guest, exec: &Exec) -> Result<launch::Launched, Failure> {
+/// Runs a program of the host's for as long as the connection lasts.
+pub(crate) fn run_program(guest: &Guest, connection: &mut Connection, run: &RunProgram) -> Result<(), Stop> {
+    let file = match run.name.as_str() {
+        program::GIT => guest.git.as_ref(),
+        _ => None,
+    };
+    let file = file.ok_or_else(|| {
+        Failure::new(ErrorKind::UnknownProgram, format!("no program named {:.40} was given", run.name))
+    })?;
+    if run.exec.background.is_some() {
+        let sentence = "a program of the host's does not run in the background";
+        return Err(Failure::new(ErrorKind::BadRequest, sentence).into());
+    }
+    let launched = launch_exec(guest, &run.exec, Some(file.as_fd()))?;
+    connection.queue(&GuestMessage::Started(Started { pid: launched.process.pid() }))?;
+    foreground::run(guest, connection, &run.exec, launched);
+    Ok(())
+}
+
+/// Starts what `exec` says, or with its arguments the program in `file`.
+fn launch_exec(
+    guest: &Guest,
+    exec: &Exec,
+    file: Option<BorrowedFd<'_>>,
+) -> Result<launch::Launched, Failure> {
     if let Some(background) = &exec.background {
         guest.background.check_room(&background.id)?;
     }
     let plan = plan::Plan::new(exec)?;
-    launch::launch(guest, &plan)
+    launch::launch(guest, &plan, file)
 }
 
 /// Ends a process group the polite or the hard way. What is left when the main process has gone is killed either way.

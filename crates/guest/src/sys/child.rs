@@ -26,8 +26,13 @@ const EXIT_NOT_STARTED: i32 = 127;
 /// Where the child keeps the report pipe until exec closes it.
 const REPORT_FD: i32 = 3;
 
+/// Where the child keeps the program that is a descriptor until exec closes it.
+const FILE_FD: i32 = 4;
+
 /// What the child becomes. Everything is allocated before the fork.
 pub(crate) struct Program<'a> {
+    /// The program itself, instead of a path; close-on-exec.
+    pub(crate) file: Option<BorrowedFd<'a>>,
     /// Paths to try in turn.
     pub(crate) candidates: &'a [CString],
     /// Arguments, program name first.
@@ -161,10 +166,19 @@ fn set_up(program: &Program<'_>) -> rustix::io::Result<()> {
     if program.controlling_terminal {
         rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
     }
+    if let Some(file) = program.file.filter(|file| file.as_raw_fd() != FILE_FD) {
+        // SAFETY: both numbers are integers, and a descriptor of the guest's that was at the target is not used by this
+        // process, a copy.
+        let moved = unsafe { libc::dup3(file.as_raw_fd(), FILE_FD, libc::O_CLOEXEC) };
+        if moved != FILE_FD {
+            return Err(signals::last_error());
+        }
+    }
+    let first_unused = if program.file.is_some() { FILE_FD + 1 } else { FILE_FD };
     // Everything is close-on-exec; closing at once also keeps a slow exec from holding pipes of other execs open.
     // SAFETY: takes integers only. This process is a copy with one thread, whose values that own descriptors are never
     // used or dropped.
-    let closed = unsafe { libc::syscall(libc::SYS_close_range, REPORT_FD + 1, u32::MAX, 0) };
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first_unused, u32::MAX, 0) };
     if closed == 0 { Ok(()) } else { Err(signals::last_error()) }
 }
 
@@ -179,6 +193,9 @@ fn take_identity(program: &Program<'_>) -> rustix::io::Result<()> {
 
 /// Tries every candidate. Returns only on failure, with the reason that helps most.
 fn execute(program: &Program<'_>) -> (Step, Errno) {
+    if program.file.is_some() {
+        return (Step::Exec, execute_file(program));
+    }
     let mut best = (Step::Exec, Errno::NOENT);
     for candidate in program.candidates {
         let argv = program.argv.pointers.as_ptr();
@@ -198,6 +215,23 @@ fn execute(program: &Program<'_>) -> (Step, Errno) {
         }
     }
     best
+}
+
+/// Becomes the program that is a descriptor. Returns only on failure.
+fn execute_file(program: &Program<'_>) -> Errno {
+    // SAFETY: the empty path with AT_EMPTY_PATH means the descriptor, which [`set_up`] has put there; both arrays hold
+    // pointers to live C strings and end with null.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            FILE_FD,
+            c"".as_ptr(),
+            program.argv.pointers.as_ptr(),
+            program.env.pointers.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    signals::last_error()
 }
 
 /// No value: `execve` does not return on success.

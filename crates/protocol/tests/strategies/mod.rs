@@ -86,6 +86,8 @@ fn body() -> impl Strategy<Value = RequestBody> {
             .prop_map(|(target, points_to)| RequestBody::Symlink(Symlink { target, points_to })),
         target().prop_map(|target| RequestBody::Readlink(Readlink { target })),
         any::<u16>().prop_map(|port| RequestBody::Dial(Dial { port })),
+        (".{0,16}", exec())
+            .prop_map(|(name, exec)| RequestBody::RunProgram(Box::new(RunProgram { name, exec }))),
     ]
 }
 

@@ -17,7 +17,7 @@
 //!    complete ones.
 //! 4. *pivot_root before capabilities go*, because it needs them; the old root is detached at once, with the layers' and
 //!    the disk's own mount points, so that the tenant cannot go round the overlay.
-//! 5. *Descriptors*: everything but the four that the guest expects is closed by the kernel at execve.
+//! 5. *Descriptors*: everything but the five that the guest expects is closed by the kernel at execve.
 //! 6. *seccomp last*, so that the filter need not allow what only these steps use.
 //!
 //! This runs in a copy of a process with one thread, so it may allocate. It must not return into the spawner's loop,
@@ -51,8 +51,9 @@ use crate::sys;
 /// The guest's name in `/proc` and its only argument.
 const GUEST_NAME: &CStr = c"lazaret-guest";
 
-/// The first descriptor that the guest must not inherit: 0 to 2 are `/dev/null`, 3 is its listening socket.
-const FIRST_PRIVATE_DESCRIPTOR: i32 = 4;
+/// The first descriptor that the guest must not inherit: 0 to 2 are `/dev/null`, 3 is its listening socket, 4 the git
+/// program.
+const FIRST_PRIVATE_DESCRIPTOR: i32 = 5;
 
 /// What the child has from the spawner besides its order.
 pub(crate) struct Inheritance<'a> {
@@ -60,12 +61,14 @@ pub(crate) struct Inheritance<'a> {
     pub(crate) channel: Channel,
     /// The guest's listening socket.
     pub(crate) listener: OwnedFd,
-    /// Descriptor 3, kept free by the spawner.
-    pub(crate) reserved: &'a mut OwnedFd,
+    /// Descriptors 3 and 4, kept free by the spawner.
+    pub(crate) reserved: &'a mut [OwnedFd; 2],
     /// An open `/dev/null`.
     pub(crate) null: &'a OwnedFd,
     /// The guest's program.
     pub(crate) guest: &'a OwnedFd,
+    /// The git program, which the guest runs when it is asked to.
+    pub(crate) git: &'a OwnedFd,
     /// The system call filter.
     pub(crate) filter: &'a Filter,
     /// Its way into the sandbox's cgroup.
@@ -155,13 +158,16 @@ fn change_root(root: &OwnedFd) -> Result<(), SetupError> {
     chdir(Path::new("/")).at(STEP, "chdir", "/")
 }
 
-/// Puts `/dev/null` on 0 to 2 and the listening socket on 3, and marks everything else to be closed at execve.
+/// Puts `/dev/null` on 0 to 2, the listening socket on 3 and the git program on 4, and marks everything else to be closed
+/// at execve.
 fn arrange_descriptors(inheritance: &mut Inheritance<'_>) -> Result<(), SetupError> {
     const STEP: Step = Step::Execute;
     let null = inheritance.null;
     rustix::stdio::dup2_stdin(null).at(STEP, "dup2", "stdin")?;
     rustix::stdio::dup2_stdout(null).at(STEP, "dup2", "stdout")?;
     rustix::stdio::dup2_stderr(null).at(STEP, "dup2", "stderr")?;
-    dup2(&inheritance.listener, inheritance.reserved).at(STEP, "dup2", "the listening socket")?;
+    let [listener, git] = inheritance.reserved;
+    dup2(&inheritance.listener, listener).at(STEP, "dup2", "the listening socket")?;
+    dup2(inheritance.git, git).at(STEP, "dup2", "the git program")?;
     sys::exec::close_on_exec_from(FIRST_PRIVATE_DESCRIPTOR).at(STEP, "close_range", "all others")
 }

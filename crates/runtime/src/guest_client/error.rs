@@ -104,7 +104,7 @@ impl GuestError {
             Self::Refused(failure) => match failure.kind {
                 ErrorKind::Busy => Error::LimitReached(Limit::GuestConnections),
                 ErrorKind::TooManyExecs => Error::LimitReached(Limit::BackgroundExecs),
-                ErrorKind::Unsupported => Error::Unsupported {
+                ErrorKind::Unsupported | ErrorKind::UnknownProgram => Error::Unsupported {
                     what: "the sandbox was made by an older release; stop and start it".to_owned(),
                 },
                 // The host has asked for nonsense, or the guest only says so.
@@ -154,7 +154,8 @@ fn file_problem(kind: ErrorKind) -> Option<FileProblem> {
         | ErrorKind::ExecExists
         | ErrorKind::TooManyExecs
         | ErrorKind::ConnectionRefused
-        | ErrorKind::ExecEnded => return None,
+        | ErrorKind::ExecEnded
+        | ErrorKind::UnknownProgram => return None,
     })
 }
 
@@ -192,6 +193,7 @@ fn exec_problem(kind: ErrorKind) -> Option<ExecProblem> {
         | ErrorKind::CrossDevice
         | ErrorKind::FileTooLarge
         | ErrorKind::TreeTooDeep
-        | ErrorKind::ConnectionRefused => return None,
+        | ErrorKind::ConnectionRefused
+        | ErrorKind::UnknownProgram => return None,
     })
 }

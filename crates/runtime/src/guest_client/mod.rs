@@ -28,7 +28,7 @@ use lazaret_core::{
     SandboxId, WriteOptions,
 };
 use lazaret_protocol::{
-    Attach, Chmod, Chown, Dial, Mkdir, Read, Remove, RemoveExec, Rename, RequestBody, Stat, Target,
+    Attach, Chmod, Chown, Dial, Mkdir, Read, Remove, RemoveExec, Rename, RequestBody, RunProgram, Stat, Target,
 };
 
 use channel::{Channel, Reply};
@@ -82,6 +82,26 @@ impl GuestClient {
     async fn ask_once(&self, sandbox: SandboxId, body: RequestBody) -> Result<Reply, Unasked> {
         let mut channel = self.ask(sandbox, body).await?;
         channel.reply().await.map_err(Unasked::Guest)
+    }
+
+    /// Runs a program that the host has given the sandbox; it ends with the session.
+    ///
+    /// # Errors
+    /// [`lazaret_core::Error::Unsupported`] if the sandbox was started without it.
+    pub(crate) async fn run_program(
+        &self,
+        sandbox: SandboxId,
+        name: &str,
+        spec: &ExecSpec,
+    ) -> Result<ExecSession> {
+        let run = RunProgram { name: name.to_owned(), exec: convert::exec(spec, None) };
+        let started = async {
+            let mut channel = self.ask(sandbox, RequestBody::RunProgram(Box::new(run))).await?;
+            let pid = exec::started(&mut channel).await?;
+            Ok((channel, pid))
+        };
+        let (channel, pid) = started.await.map_err(|unasked: Unasked| unasked.for_program(spec))?;
+        Ok(exec::session(channel, pid, exec::InputEnd::of(spec)))
     }
 
     /// Asks for something about a file that is answered by `Done`.

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use super::wire::{Answer, NetworkState, Numbered, Request, Settings};
 use crate::cgroup::{self, Cgroups, CpuLimits, Group};
 use crate::error::{At, SetupError, Step};
 use crate::guard::{self, DiskSpace, Volume};
-use crate::guest_binary::GUEST;
 use crate::layout::DataDir;
 use crate::network::gateway::Gateway;
 use crate::network::{GatewaySockets, Slot};
 use crate::process;
+use crate::programs::{GIT, GUEST};
 use crate::seccomp::Filter;
 use crate::stopwatch::Stopwatch;
 use crate::sys;
@@ -34,8 +34,11 @@ const ORDERLY: i32 = 0;
 const NOT_PREPARED: i32 = 1;
 const CHANNEL_BROKEN: i32 = 2;
 
-/// The number that a guest finds its listening socket at, kept free of everything else.
-const RESERVED: i32 = 3;
+/// The numbers that a guest finds its listening socket and its git program at, kept free of everything else.
+const RESERVED: [RawFd; 2] = [3, 4];
+
+/// The lowest number that anything else of the spawner has.
+const UNRESERVED: RawFd = 5;
 
 /// Starts whose children are at work at the same time; more requests wait on the channel. Each holds a disk and some ten
 /// descriptors, and more children than processors gain nothing.
@@ -67,11 +70,12 @@ pub(super) struct Spawner {
     _lock: OwnedFd,
     pub(super) data: DataDir,
     pub(super) guest: OwnedFd,
+    pub(super) git: OwnedFd,
     pub(super) filter: Filter,
     pub(super) cgroups: Cgroups,
     pub(super) boot_id: String,
-    /// Descriptor 3, which the guest's listening socket takes in a child.
-    pub(super) reserved: RefCell<OwnedFd>,
+    /// Descriptors 3 and 4, whose places the guest's listening socket and its git program take in a child.
+    pub(super) reserved: RefCell<[OwnedFd; 2]>,
     pub(super) null: OwnedFd,
     pub(super) cpu_limits: CpuLimits,
     disk_space: DiskSpace,
@@ -130,16 +134,19 @@ fn report(result: Result<Answer, SetupError>) {
     }
 }
 
-/// Moves the channel away from 0, and fills 0, 1 and 3 with `/dev/null`; 2 stays the server's log.
-fn take_descriptors() -> rustix::io::Result<(Channel, OwnedFd, OwnedFd)> {
-    let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
-    // The lowest free number from 3 on: 3 itself at a start by `launch`, which passes nothing above 2.
-    let reserved = fcntl_dupfd_cloexec(&null, RESERVED)?;
-    let (null, reserved) = if null.as_raw_fd() == RESERVED { (reserved, null) } else { (null, reserved) };
-    if reserved.as_raw_fd() != RESERVED {
+/// Moves the channel away from 0, and fills 0, 1, 3 and 4 with `/dev/null`; 2 stays the server's log.
+fn take_descriptors() -> rustix::io::Result<(Channel, [OwnedFd; 2], OwnedFd)> {
+    // Opened at the lowest free number, which is one to be reserved: it moves up, and leaves that free again.
+    let opened = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let null = fcntl_dupfd_cloexec(&opened, UNRESERVED)?;
+    drop(opened);
+    let [listener, git] = RESERVED;
+    let reserved = [fcntl_dupfd_cloexec(&null, listener)?, fcntl_dupfd_cloexec(&null, git)?];
+    // Free at a start by `launch`, which passes nothing above 2.
+    if reserved.each_ref().map(|descriptor| descriptor.as_raw_fd()) != RESERVED {
         return Err(Errno::MFILE);
     }
-    let channel = fcntl_dupfd_cloexec(rustix::stdio::stdin(), RESERVED + 1)?;
+    let channel = fcntl_dupfd_cloexec(rustix::stdio::stdin(), UNRESERVED)?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     Ok((Channel::over(channel), reserved, null))
@@ -148,7 +155,7 @@ fn take_descriptors() -> rustix::io::Result<(Channel, OwnedFd, OwnedFd)> {
 fn prepare(
     settings: &Settings,
     channel: &Channel,
-    reserved: OwnedFd,
+    reserved: [OwnedFd; 2],
     null: OwnedFd,
 ) -> Result<(Spawner, NetworkState, Option<GatewaySockets>), SetupError> {
     const STEP: Step = Step::SpawnerSetup;
@@ -171,6 +178,7 @@ fn prepare(
         errno: Errno::NOSYS,
     })?;
     let guest = tree::sealed_program("lazaret-guest".as_ref(), GUEST)?;
+    let git = tree::sealed_program("lazaret-git".as_ref(), GIT)?;
     let cgroups = open_cgroups(&settings.cgroup_name).map_err(|error| cgroup_error(STEP, &error))?;
     tree::enter(&settings.data_dir, &settings.lower_roots)?;
     let data = DataDir::in_spawner(&settings.data_dir);
@@ -179,6 +187,7 @@ fn prepare(
         _lock: lock,
         data,
         guest,
+        git,
         filter,
         cgroups,
         boot_id,

@@ -216,6 +216,7 @@ impl Spawner {
                     reserved: &mut self.reserved.borrow_mut(),
                     null: &self.null,
                     guest: &self.guest,
+                    git: &self.git,
                     filter: &self.filter,
                     ticket,
                 };

@@ -67,11 +67,12 @@ pub(crate) fn enter(data_dir: &Path, lower_roots: &[PathBuf]) -> Result<(), Setu
     sys::mount::set_read_only(&root).at(STEP, "mount_setattr", "/")
 }
 
-/// The guest as a sealed file in memory, ready to be executed by every sandbox.
+/// A program as a sealed file in memory, ready to be executed in every sandbox: the guest, and what the guest is given.
 ///
 /// Others may run it and not read it. For the kernel, a process whose program it may not read is closed: its memory,
 /// descriptors and links in `/proc` belong to the host's root, and no capability inside a sandbox's user namespace
-/// opens them. So root in a sandbox can neither trace PID 1 nor take its descriptors, and no `exe` link leads anywhere.
+/// opens them. So root in a sandbox can neither trace PID 1 nor take its descriptors, and no `exe` link leads
+/// anywhere.
 ///
 /// # Errors
 /// The call that failed.
