@@ -112,7 +112,6 @@ impl RequestBody {
     pub fn needs(&self) -> u32 {
         // Without `_`, so that a new request has to say since when it exists.
         match self {
-            Self::RunProgram(_) => 2,
             Self::Hello
             | Self::Exec(_)
             | Self::Attach(_)
@@ -131,7 +130,7 @@ impl RequestBody {
             | Self::Chown(_)
             | Self::Symlink(_)
             | Self::Readlink(_) => 1,
-            Self::Dial(_) => 2,
+            Self::Dial(_) | Self::RunProgram(_) => 2,
         }
     }
 }

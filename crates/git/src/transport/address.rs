@@ -18,6 +18,18 @@ impl Address {
         &self.0
     }
 
+    /// The same; a path is made absolute by the working directory.
+    ///
+    /// # Errors
+    /// If there is no working directory.
+    pub(super) fn made_absolute(self) -> std::io::Result<Self> {
+        if self.0.contains("://") {
+            return Ok(self);
+        }
+        let path = std::path::absolute(&self.0)?;
+        Ok(path.into_os_string().into_string().map_or(self, Self))
+    }
+
     /// Reads `text`: a URL, else a path where `is_there` finds something, else a URL that lacks its `https://`.
     /// Credentials in it are returned apart.
     ///

@@ -77,7 +77,8 @@ impl Network {
         if let Some(credentials) = credentials {
             self.client.use_credentials(credentials);
         }
-        Ok(address)
+        // A configuration outlives the directory that this process works in.
+        Ok(address.made_absolute()?)
     }
 
     /// What an error of libgit2 means, with the transport's own failure first.

@@ -8,6 +8,7 @@ use lazaret_protocol::git::{Clone, Init, Problem};
 
 use super::branches::checked;
 use super::repository::commit_of;
+use crate::cancel::{self, Begun};
 use crate::failure::{Failure, Outcome};
 use crate::transport::{Address, Advertised, Network};
 
@@ -34,10 +35,11 @@ pub(crate) fn run(net: &Network, wanted: &Clone) -> Outcome<()> {
     let address = net.address(&wanted.url)?;
     let place = Path::new(&wanted.path);
     let was_there = take_place(place)?;
+    cancel::begin(Begun { path: place.to_owned(), was_there });
     let copied = copy(net, wanted, &address, place);
-    if copied.is_err() {
-        // Best effort: what cannot be removed could not be used either.
-        let _ = clear(place, was_there);
+    match &copied {
+        Ok(()) => cancel::complete(),
+        Err(_) => cancel::undo(),
     }
     copied
 }
@@ -58,23 +60,6 @@ fn take_place(place: &Path) -> Outcome<bool> {
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Err(taken()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Removes what a clone has begun.
-fn clear(place: &Path, was_there: bool) -> std::io::Result<()> {
-    if !was_there {
-        return fs::remove_dir_all(place);
-    }
-    for entry in fs::read_dir(place)? {
-        let entry = entry?;
-        // Of the entry itself: a link is removed and not followed.
-        if entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn copy(net: &Network, wanted: &Clone, address: &Address, place: &Path) -> Outcome<()> {

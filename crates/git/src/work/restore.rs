@@ -1,5 +1,6 @@
 //! Bringing back what was: reset and restore.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use git2::build::CheckoutBuilder;
@@ -92,11 +93,17 @@ fn paths(repo: &Repository, files: &[String]) -> Outcome<Vec<PathBuf>> {
     files.iter().map(|file| inside(repo, file)).collect()
 }
 
-/// The root is everything.
-fn patterns(files: &[PathBuf]) -> Vec<PathBuf> {
-    let everything =
-        |path: &PathBuf| if path.as_os_str().is_empty() { PathBuf::from("*") } else { path.clone() };
-    files.iter().map(everything).collect()
+/// Patterns that match these paths and what is beneath them, and nothing else; the root is everything.
+fn patterns(files: &[PathBuf]) -> Vec<Vec<u8>> {
+    let pattern = |path: &PathBuf| {
+        let path = path.as_os_str().as_bytes();
+        if path.is_empty() {
+            return b"*".to_vec();
+        }
+        let is_special = |byte: u8| b"*?[\\!".contains(&byte);
+        path.iter().flat_map(|&byte| is_special(byte).then_some(b'\\').into_iter().chain([byte])).collect()
+    };
+    files.iter().map(pattern).collect()
 }
 
 /// Whether there is something to bring back: in the revision, in the index, or for the index in the current commit.

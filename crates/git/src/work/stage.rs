@@ -17,11 +17,14 @@ pub(crate) fn add(wanted: &Add) -> Outcome<()> {
         let on_disk = workdir(&repo)?.join(&path).symlink_metadata();
         let is_directory = on_disk.as_ref().is_ok_and(|metadata| metadata.is_dir());
         if path.as_os_str().is_empty() || is_directory {
-            let pattern = if path.as_os_str().is_empty() { "*".into() } else { path.clone() };
-            let option = IndexAddOption::DEFAULT;
+            // A directory's name is no pattern, whatever characters it has; the root is everything.
+            let (pattern, option) = if path.as_os_str().is_empty() {
+                (PathBuf::from("*"), IndexAddOption::DEFAULT)
+            } else {
+                (path, IndexAddOption::DISABLE_PATHSPEC_MATCH)
+            };
             let mut look = |_: &Path, _: &[u8]| if cancel::is_asked() { -1 } else { 0 };
             index.add_all([&pattern], option, Some(&mut look))?;
-            index.update_all([&pattern], None)?;
         } else if on_disk.is_ok() {
             index.add_path(&path)?;
         } else if index.get_path(&path, 0).is_some() {

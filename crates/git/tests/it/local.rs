@@ -187,6 +187,26 @@ fn files_are_staged_one_by_one_with_their_deletions_and_nothing_outside() {
     place.done(add(&place, "src", &["new", "a", "dir"]));
     assert_eq!(place.git("src", &["diff", "--cached", "--name-status"]), "D\ta\nA\tdir/x\nA\tnew");
     place.done(add(&place, "src", &[&place.at("src/b")]));
+    // Characters that would be a pattern are a name.
+    place.write("src/[id]/x*", "1");
+    place.write("src/i/y", "1");
+    place.done(add(&place, "src", &["[id]"]));
+    assert_eq!(
+        place.git("src", &["diff", "--cached", "--name-only", "--diff-filter=A"]),
+        "[id]/x*\ndir/x\nnew"
+    );
+    std::fs::remove_file(place.path("src/dir/x")).expect("a file to delete");
+    place.done(add(&place, "src", &["."]));
+    assert_eq!(place.git("src", &["status", "--porcelain"]), "A  [id]/x*\nD  a\nA  i/y\nA  new");
+    let unstage = Restore {
+        path: place.at("src"),
+        files: vec!["[id]/x*".to_owned()],
+        staged: true,
+        worktree: false,
+        source: None,
+    };
+    place.done(Operation::Restore(unstage));
+    assert_eq!(place.git("src", &["status", "--porcelain"]), "D  a\nA  i/y\nA  new\n?? [id]/");
     place.write("outside", "x");
     for file in ["../outside", "/etc/hostname", ".git/../../outside"] {
         place.fails(add(&place, "src", &[file]), Problem::InvalidName);

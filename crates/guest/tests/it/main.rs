@@ -10,5 +10,6 @@ mod file_changes;
 mod file_reads;
 mod file_writes;
 mod hostile;
+mod program;
 mod support;
 mod terminal;

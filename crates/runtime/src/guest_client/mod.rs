@@ -39,6 +39,9 @@ use error::GuestError;
 /// A busy sandbox with a small share of the CPU may need a second; the bound is for one that has stopped answering.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a program of the host's has between being asked to end and being made to: time to undo a large half-made tree.
+const PROGRAM_GRACE_MS: u32 = 10_000;
+
 /// Execs and files of sandboxes, by asking their guests.
 #[derive(Clone)]
 pub struct GuestClient {
@@ -94,7 +97,9 @@ impl GuestClient {
         name: &str,
         spec: &ExecSpec,
     ) -> Result<ExecSession> {
-        let run = RunProgram { name: name.to_owned(), exec: convert::exec(spec, None) };
+        let mut exec = convert::exec(spec, None);
+        exec.kill_grace_ms = Some(PROGRAM_GRACE_MS);
+        let run = RunProgram { name: name.to_owned(), exec };
         let started = async {
             let mut channel = self.ask(sandbox, RequestBody::RunProgram(Box::new(run))).await?;
             let pid = exec::started(&mut channel).await?;

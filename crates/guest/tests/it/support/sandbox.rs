@@ -11,9 +11,11 @@ use tempfile::TempDir;
 use super::client::Output;
 use super::{Client, until};
 
-/// The socket goes to descriptor 3 and nowhere else, as the host does it.
-const START: &str =
-    "exec 3<&0 0</dev/null; exec unshare --pid --fork --kill-child=KILL --mount --mount-proc -- \"$0\"";
+/// The socket goes to descriptor 3 and the git program to 4, and nowhere else, as the host does it.
+const START: &str = "exec 3<&0 4<\"$1\" 0</dev/null; exec unshare --pid --fork --kill-child=KILL --mount --mount-proc -- \"$0\"";
+
+/// What takes the place of the git program: anything that can be executed.
+const PROGRAM: &str = "/bin/sh";
 
 pub(crate) struct Sandbox {
     unshare: Child,
@@ -28,7 +30,7 @@ impl Sandbox {
         let socket = directory.path().join("guest.sock");
         let listener = UnixListener::bind(&socket).expect("a socket in a fresh directory");
         let unshare = Command::new("sh")
-            .args(["-c", START, env!("CARGO_BIN_EXE_lazaret-guest")])
+            .args(["-c", START, env!("CARGO_BIN_EXE_lazaret-guest"), PROGRAM])
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .spawn()
             .expect("a shell");
