@@ -71,14 +71,19 @@ impl Network {
     /// not part of the result.
     ///
     /// # Errors
-    /// [`Problem::UnsupportedUrl`].
+    /// [`Problem::UnsupportedUrl`]; [`Problem::RepoNotFound`] for a path where nothing is.
     pub(crate) fn address(&self, text: &str) -> Outcome<Address> {
         let (address, credentials) = Address::parse(text, |path| std::path::Path::new(path).exists())?;
         if let Some(credentials) = credentials {
             self.client.use_credentials(credentials);
         }
         // A configuration outlives the directory that this process works in.
-        Ok(address.made_absolute()?)
+        let address = address.made_absolute()?;
+        if !address.as_str().contains("://") && !std::path::Path::new(address.as_str()).exists() {
+            let sentence = format!("there is no repository at {}", address.as_str());
+            return Err(Failure::new(Problem::RepoNotFound, sentence));
+        }
+        Ok(address)
     }
 
     /// What an error of libgit2 means, with the transport's own failure first.
@@ -165,7 +170,7 @@ impl Advertised {
 fn of_remote(error: git2::Error) -> Failure {
     let failure = Failure::from(error);
     match failure.problem {
-        Problem::Other if failure.detail.contains("unsupported URL") => {
+        Problem::Other | Problem::TransportFailed if failure.detail.contains("unsupported URL") => {
             Failure { problem: Problem::UnsupportedUrl, ..failure }
         }
         Problem::Other if failure.detail.contains("failed to resolve path") => {

@@ -1,6 +1,5 @@
 //! Bringing back what was: reset and restore.
 
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use git2::build::CheckoutBuilder;
@@ -8,7 +7,7 @@ use git2::{Repository, ResetType, Tree};
 use lazaret_protocol::git::{Problem, Reset, ResetMode, Restore};
 
 use super::repository::{cancellable, commit_of, head_commit, move_files, open};
-use super::stage::inside;
+use super::stage::{inside, patterns};
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn reset(wanted: &Reset) -> Outcome<()> {
@@ -22,7 +21,9 @@ pub(crate) fn reset(wanted: &Reset) -> Outcome<()> {
             return Err(Failure::new(Problem::InvalidName, "files are for a mixed reset alone"));
         }
         let files = paths(&repo, &wanted.files)?;
-        return Ok(repo.reset_default(Some(target.as_object()), patterns(&files))?);
+        return Ok(
+            repo.reset_default(Some(target.as_object()), files.iter().flat_map(|path| patterns(path)))?
+        );
     }
     let kind = match wanted.mode {
         ResetMode::Soft => ResetType::Soft,
@@ -66,7 +67,7 @@ pub(crate) fn restore(wanted: &Restore) -> Outcome<()> {
                 Err(failure) => return Err(failure),
             },
         };
-        repo.reset_default(commit.as_ref(), patterns(&files))?;
+        repo.reset_default(commit.as_ref(), files.iter().flat_map(|path| patterns(path)))?;
     }
     if worktree {
         let mut checkout = CheckoutBuilder::new();
@@ -91,19 +92,6 @@ fn paths(repo: &Repository, files: &[String]) -> Outcome<Vec<PathBuf>> {
         return Err(Failure::new(Problem::InvalidName, "no file is named"));
     }
     files.iter().map(|file| inside(repo, file)).collect()
-}
-
-/// Patterns that match these paths and what is beneath them, and nothing else; the root is everything.
-fn patterns(files: &[PathBuf]) -> Vec<Vec<u8>> {
-    let pattern = |path: &PathBuf| {
-        let path = path.as_os_str().as_bytes();
-        if path.is_empty() {
-            return b"*".to_vec();
-        }
-        let is_special = |byte: u8| b"*?[\\!".contains(&byte);
-        path.iter().flat_map(|&byte| is_special(byte).then_some(b'\\').into_iter().chain([byte])).collect()
-    };
-    files.iter().map(pattern).collect()
 }
 
 /// Whether there is something to bring back: in the revision, in the index, or for the index in the current commit.

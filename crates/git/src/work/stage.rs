@@ -1,5 +1,6 @@
 //! Staging and committing.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use git2::{IndexAddOption, Oid, Repository, Signature};
@@ -14,17 +15,12 @@ pub(crate) fn add(wanted: &Add) -> Outcome<()> {
     let mut index = repo.index()?;
     for file in &wanted.files {
         let path = inside(&repo, file)?;
+        refuse_beyond_links(workdir(&repo)?, &path)?;
         let on_disk = workdir(&repo)?.join(&path).symlink_metadata();
         let is_directory = on_disk.as_ref().is_ok_and(|metadata| metadata.is_dir());
         if path.as_os_str().is_empty() || is_directory {
-            // A directory's name is no pattern, whatever characters it has; the root is everything.
-            let (pattern, option) = if path.as_os_str().is_empty() {
-                (PathBuf::from("*"), IndexAddOption::DEFAULT)
-            } else {
-                (path, IndexAddOption::DISABLE_PATHSPEC_MATCH)
-            };
             let mut look = |_: &Path, _: &[u8]| if cancel::is_asked() { -1 } else { 0 };
-            index.add_all([&pattern], option, Some(&mut look))?;
+            index.add_all(patterns(&path), IndexAddOption::DEFAULT, Some(&mut look))?;
         } else if on_disk.is_ok() {
             index.add_path(&path)?;
         } else if index.get_path(&path, 0).is_some() {
@@ -82,6 +78,18 @@ pub(crate) fn commit(wanted: &CommitStaged) -> Outcome<String> {
     Ok(oid.to_string())
 }
 
+/// As git: what lies behind a link belongs to where the link leads. libgit2 would follow it.
+fn refuse_beyond_links(workdir: &Path, path: &Path) -> Outcome<()> {
+    let is_link = |above: &Path| workdir.join(above).symlink_metadata().is_ok_and(|found| found.is_symlink());
+    match path.ancestors().skip(1).find(|above| is_link(above)) {
+        Some(link) if !link.as_os_str().is_empty() => {
+            let sentence = format!("'{}' is beyond the symbolic link '{}'", path.display(), link.display());
+            Err(Failure::new(Problem::InvalidName, sentence))
+        }
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn workdir(repo: &Repository) -> Outcome<&Path> {
     repo.workdir().ok_or_else(|| Failure::new(Problem::PathNotFound, "the repository has no working tree"))
 }
@@ -103,4 +111,19 @@ pub(super) fn inside(repo: &Repository, file: &str) -> Outcome<PathBuf> {
         }
     }
     if file.is_empty() || file.contains('\0') { Err(outside()) } else { Ok(clean) }
+}
+
+/// Patterns that match this path and what is beneath it, and nothing else, whatever characters it has; the root is
+/// everything.
+pub(super) fn patterns(path: &Path) -> Vec<Vec<u8>> {
+    let path = path.as_os_str().as_bytes();
+    if path.is_empty() {
+        return vec![b"*".to_vec()];
+    }
+    let is_special = |byte: u8| b"*?[\\!".contains(&byte);
+    let itself: Vec<u8> =
+        path.iter().flat_map(|&byte| is_special(byte).then_some(b'\\').into_iter().chain([byte])).collect();
+    // A pattern with special characters does not stand for what is beneath it by itself.
+    let beneath = [itself.as_slice(), b"/*"].concat();
+    vec![itself, beneath]
 }

@@ -44,7 +44,7 @@ fn a_path_is_cloned_with_one_branch_and_its_upstream() {
         assert_eq!(place.git(into, &["branch", "-a", "--format=%(refname)"]).lines().count(), 3, "{into}");
         assert_eq!(place.git(into, &["rev-parse", "--abbrev-ref", "main@{upstream}"]), "origin/main");
         assert_eq!(place.git(into, &["status", "--porcelain"]), "");
-        assert_eq!(place.git(into, &["fsck", "--strict"]), "");
+        assert_eq!(place.git(into, &["fsck", "--strict", "--no-dangling"]), "");
     }
 }
 
