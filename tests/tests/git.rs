@@ -86,7 +86,7 @@ fn git_works_in_an_image_that_has_none() -> Result<()> {
     let server = Server::start();
     let native = server.native();
     import_busybox(&native)?;
-    let sandbox = json!({"image": BUSYBOX, "resources": {"disk_bytes": 64 << 20}});
+    let sandbox = json!({"image": BUSYBOX, "resources": {"disk_bytes": 56 << 20}});
     let id = native.create(&sandbox)?;
     let git = Git { native: &native, id: &id };
     assert_eq!(
@@ -138,7 +138,7 @@ fn git_works_in_an_image_that_has_none() -> Result<()> {
 
     // A repository that is too large for the disk stops there, and the server and the sandbox go on.
     native
-        .shell(&id, "rm -rf /root/copy; dd if=/dev/urandom of=/root/repo/big bs=1M count=14 2>/dev/null")?;
+        .shell(&id, "rm -rf /root/copy; dd if=/dev/urandom of=/root/repo/big bs=1M count=16 2>/dev/null")?;
     git.commit("/root/repo", "big");
     git.fails("clone", json!({"url": "/root/repo", "path": "/root/copy"}), "no_space");
     assert_eq!(native.shell(&id, "echo fine")?, "fine\n");
@@ -152,7 +152,10 @@ fn a_private_repository_is_cloned_pushed_and_pulled_and_its_password_stays_nowhe
     let id = native.create(&json!({}))?;
     let git = Git { native: &native, id: &id };
     native.write(&id, "/root/server.py", HTTP_SERVER.as_bytes())?;
-    native.shell(&id, "mkdir /root/hub && git init -q --bare -b main /root/hub/hub.git")?;
+    let seed = "git init -q -b main /root/seed && cd /root/seed && \
+        git -c user.name=t -c user.email=t@t commit -q --allow-empty -m zero && \
+        mkdir /root/hub && git clone -q --bare /root/seed /root/hub/hub.git";
+    native.shell(&id, seed)?;
     native.background(&id, &["python3", "/root/server.py", "/root/hub", "8931", "ada", PASSWORD])?;
     let url = "http://127.0.0.1:8931/hub.git";
     let clone = |into: &str| json!({"url": url, "path": into, "username": "ada", "password": PASSWORD});

@@ -39,7 +39,11 @@ pub(crate) const OF_TESTS: &[Need] = &[
         probe: ("node", &["--version"]),
         why: "client suites; JavaScript in the host image",
     },
-    Need { package: "git", probe: ("git", &["http-backend", "-h"]), why: "repositories and servers that git is tested with" },
+    Need {
+        package: "git",
+        probe: ("git", &["http-backend", "-h"]),
+        why: "repositories and servers that git is tested with",
+    },
     Need { package: "busybox-static", probe: ("busybox", &["true"]), why: "an image without git" },
     Need { package: "npm", probe: ("npm", &["--version"]), why: "client suites" },
     Need {

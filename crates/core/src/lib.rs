@@ -44,7 +44,9 @@ pub use caller::{Caller, Scope};
 pub use catalogue::{CatalogueEntry, Source};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use digest::Digest;
-pub use error::{BoxError, Error, ExecProblem, FileProblem, GitProblem, Kind, Limit, Result, UpstreamProblem};
+pub use error::{
+    BoxError, Error, ExecProblem, FileProblem, GitProblem, Kind, Limit, Result, UpstreamProblem,
+};
 pub use event::{AUDIT_ACCOUNT, Event, EventKind, PullStep, Refusal};
 pub use exec::{
     BackgroundExec, ExecEvent, ExecExit, ExecInput, ExecOutput, ExecResult, ExecSession, ExecSpec, Language,

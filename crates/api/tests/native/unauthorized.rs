@@ -38,7 +38,8 @@ fn git_query(route: &Route) -> &'static str {
 
 /// What a route of git needs in its body.
 fn git_body(route: &Route) -> Option<serde_json::Value> {
-    let (_, last) = route.path.rsplit_once("/git/").filter(|_| route.method == "POST" || route.method == "PUT")?;
+    let (_, last) =
+        route.path.rsplit_once("/git/").filter(|_| route.method == "POST" || route.method == "PUT")?;
     Some(match last {
         "clone" => json!({"url": "x", "path": "/r"}),
         "branches" => json!({"path": "/r", "name": "x"}),
