@@ -28,7 +28,8 @@ use lazaret_core::{
     SandboxId, WriteOptions,
 };
 use lazaret_protocol::{
-    Attach, Chmod, Chown, Dial, Mkdir, Read, Remove, RemoveExec, Rename, RequestBody, RunProgram, Stat, Target,
+    Attach, Chmod, Chown, Dial, Mkdir, Read, Remove, RemoveExec, Rename, RequestBody, RunProgram, Stat,
+    Target,
 };
 
 use channel::{Channel, Reply};
