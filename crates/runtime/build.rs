@@ -3,7 +3,8 @@
 //! The guest and its git program run in any image, with or without a C library, so they are linked statically; and they
 //! are programs of another profile, small and without the server's features. Cargo cannot yet express either for a
 //! dependency (artifact dependencies are unstable), so this script calls cargo once more for each, with a target folder
-//! of their own, the same lock file, and no network: everything they need, the server's build has fetched.
+//! of their own and the same lock file. The git program has dependencies that the server has not, so a first build fetches
+//! them here.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -48,7 +49,7 @@ fn build(crates: &Path, package: &str, target: &str, target_dir: &Path) -> PathB
         .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static")
         .arg("build")
         .args(["--package", &name, "--profile", PROFILE, "--target", target])
-        .args(["--locked", "--offline"])
+        .arg("--locked")
         .arg("--manifest-path")
         .arg(crates.join(package).join("Cargo.toml"))
         .arg("--target-dir")

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn ended(exit: ExecExit) -> ExecOutput {
-        ExecOutput { exit, timed_out: false, truncated: false, duration: Duration::ZERO }
+        ExecOutput { exit, timed_out: false, oom: false, truncated: false, duration: Duration::ZERO }
     }
 
     fn clone_with(password: &str) -> GitCommand {
