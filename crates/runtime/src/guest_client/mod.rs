@@ -101,13 +101,14 @@ impl GuestClient {
         let mut exec = convert::exec(spec, None);
         exec.kill_grace_ms = Some(PROGRAM_GRACE_MS);
         let run = RunProgram { name: name.to_owned(), exec };
+        let memory = self.memory(sandbox).await;
         let started = async {
             let mut channel = self.ask(sandbox, RequestBody::RunProgram(Box::new(run))).await?;
             let pid = exec::started(&mut channel).await?;
             Ok((channel, pid))
         };
         let (channel, pid) = started.await.map_err(|unasked: Unasked| unasked.for_program(spec))?;
-        Ok(exec::session(channel, pid, exec::InputEnd::of(spec)))
+        Ok(exec::session(channel, pid, exec::InputEnd::of(spec), memory))
     }
 
     /// Asks for something about a file that is answered by `Done`.
