@@ -247,9 +247,10 @@ impl Git {
         let run = self.context.ports.git.run_git(id, &place, &command);
         // The guest keeps the time; a guest that does not is left to itself a little later.
         let done = tokio::time::timeout(timeout + GUEST_GRACE, run).await;
-        guard.counted(done.unwrap_or_else(|_| {
+        let done = done.unwrap_or_else(|_| {
             Err(Error::Unavailable { retry_after: None, source: "git did not end in its time".into() })
-        }))
+        });
+        guard.counted(done).await
     }
 }
 
