@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lazaret_tests::{KEY, Server, target};
+use lazaret_tests::{KEY, Server, binary, target};
 
 /// Runs one client program against a fresh server and asserts that its last line is `ok`.
 #[track_caller]
@@ -24,7 +24,10 @@ fn check(program: &Path, script: &str, arguments: &[&Path]) {
         .args(arguments)
         .current_dir(clients().join("node"))
         .env("OPENAI_BASE_URL", format!("{}/v1", server.url()))
-        .env("OPENAI_API_KEY", KEY);
+        .env("OPENAI_API_KEY", KEY)
+        .env("LAZARET_URL", server.url())
+        .env("LAZARET_API_KEY", KEY)
+        .env("LAZARET_PROGRAM", binary());
     let output = command.output().unwrap_or_else(|error| panic!("start {}: {error}", program.display()));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
@@ -79,6 +82,11 @@ fn the_node_sdk_takes_a_data_file_through_a_container_and_pages_through_45() {
 #[test]
 fn litellm_reads_containers_files_and_delete_bodies() {
     check(&clients().join("litellm/bin/python"), "python_litellm.py", &[]);
+}
+
+#[test]
+fn the_mcp_client_lists_and_calls_twelve_tools_over_both_transports() {
+    check(&clients().join("mcp/bin/python"), "python_mcp.py", &[]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! | Dialect | Mounted at |
 //! | --- | --- |
 //! | native | `/lazaret/v1/...`, and `/healthz`, `/readyz`, `/metrics` |
+//! | the twelve actions, as HTTP and as MCP tools | `/actions/...`, `/mcp` |
 //! | OpenAI containers and files, with Bifrost's fields | `/v1/...`, also bare and under `/openai`, `/openai/v1` |
 //!
 //! ```text
@@ -23,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod actions;
 mod auth;
 mod body;
 mod context;
@@ -59,6 +61,7 @@ pub fn router(services: Services, settings: ApiSettings) -> Router {
     Router::new()
         .merge(native::routes().router(&app))
         .merge(openai::routes().router(&app))
+        .merge(actions::routes().router(&app))
         .fallback_service(Routes::<Native>::nothing(&app, "").with_state(app.clone()))
         .with_state(app)
 }
@@ -67,5 +70,6 @@ pub fn router(services: Services, settings: ApiSettings) -> Router {
 pub fn routes() -> Vec<Route> {
     let mut table = native::routes().table();
     table.extend(openai::routes().table());
+    table.extend(actions::routes().table());
     table
 }

@@ -25,6 +25,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Largest JSON answer. An exec's two streams of 10 MiB, escaped or in base64, stay below it.
 const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Largest answer of a tool: a file of 100 MiB in base64, twice, as the protocol says everything twice.
+const LONG_ANSWER_MAX_BYTES: usize = 384 * 1024 * 1024;
 /// Largest error body; what is longer is no error of ours.
 const ERROR_MAX_BYTES: usize = 64 * 1024;
 
@@ -78,6 +80,17 @@ impl Client {
             request = request.bearer_auth(key);
         }
         Ok(request)
+    }
+
+    /// A POST to an absolute path outside the native API.
+    pub(crate) fn post_to(&self, path: &str) -> Result<RequestBuilder> {
+        let url = format!("{}{path}", self.endpoint.url.as_str().trim_end_matches('/'));
+        let url: Url = url.parse().context("cannot build the address of the request")?;
+        let request = self.http.post(url);
+        Ok(match &self.endpoint.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        })
     }
 
     /// A GET of `path`.
@@ -134,6 +147,20 @@ impl Client {
                 .hint("are `lazaret` and the server of the same version? `lazaret --version` and GET /lazaret/v1/server tell")
                 .into()
         })
+    }
+
+    /// Sends `request`, whose answer is JSON or nothing, in as much time and of as much length as the server gives it.
+    pub(crate) async fn json_or_nothing(&self, request: RequestBuilder) -> Result<Option<serde_json::Value>> {
+        let response = self.send(request).await?;
+        let body = read_bounded(response, LONG_ANSWER_MAX_BYTES).await.map_err(|error| match error {
+            ReadError::Http(error) => self.unreachable(error),
+            ReadError::TooLong => Failure::new("the server's answer is longer than 384 MiB"),
+        })?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        let answer = serde_json::from_slice(&body);
+        Ok(Some(answer.map_err(|error| Failure::new("the server's answer is not JSON").source(error))?))
     }
 
     /// Sends `request`, whose answer has no body worth reading.

@@ -107,6 +107,9 @@ pub const SEED_FILES_MAX: usize = 500;
 /// Entries of one directory listing.
 pub const LIST_MAX_ENTRIES: usize = 10_000;
 
+/// Largest file that the download action answers with, in bytes: the contract's own figure.
+pub const ACTION_DOWNLOAD_MAX_BYTES: u64 = 100 * MIB;
+
 /// Sandboxes of one account that exist at once, unless its tier says otherwise.
 pub const SANDBOXES_MAX: usize = 2_000;
 /// Keys of one account.

@@ -12,6 +12,7 @@ mod inspect;
 mod key;
 mod lifecycle;
 mod logs;
+mod mcp;
 mod ps;
 mod pull;
 mod rm;
@@ -69,6 +70,7 @@ pub enum SandboxCommand {
     Resume(lifecycle::Resume),
     Rm(rm::Rm),
     Events(events::Events),
+    Mcp(mcp::Mcp),
 }
 
 /// Images and accounts.
@@ -152,6 +154,7 @@ async fn sandbox(command: SandboxCommand, client: &Client, json: bool) -> Result
         SandboxCommand::Resume(resume) => return resume.run(client, json).await,
         SandboxCommand::Rm(rm) => return rm.run(client).await,
         SandboxCommand::Events(events) => events.run(client, json).await?,
+        SandboxCommand::Mcp(mcp) => mcp.run(client).await?,
     }
     Ok(0)
 }

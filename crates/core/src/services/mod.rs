@@ -11,6 +11,7 @@
 //! ```
 
 mod accounts;
+pub mod actions;
 mod audit;
 mod catalogue;
 mod context;

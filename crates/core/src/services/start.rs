@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::actions::Actions;
 use super::audit::AuditLog;
 use super::context::{Context, Ports};
 use super::lease::Activity;
@@ -29,6 +30,8 @@ pub struct Services {
     pub sandboxes: Sandboxes,
     /// Execs in sandboxes.
     pub execs: Execs,
+    /// The twelve actions of agents.
+    pub actions: Actions,
     /// Interpreters in sandboxes that keep their variables.
     pub interpreters: Interpreters,
     /// Files in sandboxes, by path.
@@ -86,6 +89,12 @@ impl Services {
             accounts: Accounts { context: shared(), known: Arc::default() },
             sandboxes: Sandboxes { context: shared() },
             execs: Execs { context: shared() },
+            actions: Actions {
+                context: shared(),
+                sandboxes: Sandboxes { context: shared() },
+                execs: Execs { context: shared() },
+                files: Files { context: shared() },
+            },
             interpreters: Interpreters { context: shared() },
             files: Files { context: shared() },
             git: Git { context: shared() },
