@@ -54,7 +54,7 @@ class Tools:
     def __init__(self, schemas, call):
         self.schemas, self.call = schemas, call
 
-    async def __call__(self, name, **arguments):
+    async def __call__(self, name, /, **arguments):
         output = await self.call(name, arguments)
         schema = self.schemas[name]
         jsonschema.validate(output, schema)
@@ -62,12 +62,12 @@ class Tools:
         assert output["success"] == (output["error"] is None), output
         return output
 
-    async def ok(self, name, **arguments):
+    async def ok(self, name, /, **arguments):
         output = await self(name, **arguments)
         assert output["success"], (name, output)
         return output
 
-    async def refused(self, name, want, **arguments):
+    async def refused(self, name, want, /, **arguments):
         output = await self(name, **arguments)
         assert not output["success"] and want in output["error"], (name, want, output)
         return output
@@ -84,7 +84,7 @@ async def walk(tools, label):
     await tools.refused("create_sandbox", "env.A must be a string", env={"A": None})
     await tools.refused("create_sandbox", "cpu must be an integer", cpu=1.5)
     await tools.refused("create_sandbox", "Auto-stop interval must be non-negative", auto_stop_interval=-1)
-    await tools.refused("create_sandbox", "not found", snapshot="no-such-image")
+    await tools.refused("create_sandbox", "", snapshot="127.0.0.1:1/no-such-image")
 
     for limit in (0, 1, 200, 1000, None):
         listed = await tools.ok("list_sandboxes", limit=limit, labels={"a": "1"}, name=name.upper())

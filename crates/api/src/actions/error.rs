@@ -57,6 +57,8 @@ fn answer(failure: &Failure) -> (StatusCode, String) {
             | Error::Exec { .. }
             | Error::LimitReached(_)
             | Error::Unsupported { .. }
+            | Error::PortClosed { .. }
+            | Error::Upstream { .. }
             | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         },
         Failure::Rejected(rejection) => match rejection {
@@ -72,7 +74,8 @@ fn answer(failure: &Failure) -> (StatusCode, String) {
             Rejection::Malformed { .. }
             | Rejection::Field { .. }
             | Rejection::UnsatisfiableRange { .. }
-            | Rejection::Ambiguous { .. } => StatusCode::BAD_REQUEST,
+            | Rejection::Ambiguous { .. }
+            | Rejection::PortFailed { .. } => StatusCode::BAD_REQUEST,
         },
     };
     (status, failure.to_string())
