@@ -55,6 +55,8 @@ fn answer(failure: &Failure) -> (StatusCode, String) {
             | Error::InUse { .. }
             | Error::File { .. }
             | Error::Exec { .. }
+            | Error::Ended { .. }
+            | Error::Git { .. }
             | Error::LimitReached(_)
             | Error::Unsupported { .. }
             | Error::PortClosed { .. }
