@@ -32,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lazaret-api",
             "lazaret-cli",
             "lazaret-core",
+            "lazaret-egress",
             "lazaret-images",
             "lazaret-runtime",
             "lazaret-store",

@@ -3,7 +3,7 @@
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-/// Longest prefixes of the ranges: room for what [`super::addresses`] divides them into.
+/// Longest prefixes of the ranges: room for what [`mod@super::addresses`] divides them into.
 const PREFIX_V4_MAX: u8 = 20;
 const PREFIX_V6_MAX: u8 = 64;
 
