@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, Uri};
-use lazaret_core::AccountId;
+use lazaret_core::{AccountId, Timestamp};
 use uuid::Uuid;
 
 use crate::failure::Failure;
@@ -42,6 +42,8 @@ pub(crate) struct RequestContext(pub(crate) Arc<Circumstances>);
 /// What [`RequestContext`] points at.
 pub(crate) struct Circumstances {
     pub(crate) id: RequestId,
+    /// When its head came.
+    pub(crate) received_at: Timestamp,
     pub(crate) method: Method,
     /// As it came, percent-encoded.
     pub(crate) uri: Uri,

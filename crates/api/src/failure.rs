@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lazaret_core::Error;
 
@@ -197,6 +198,16 @@ pub(crate) enum Rejection {
         port: u16,
         /// What it did, or did not.
         problem: &'static str,
+    },
+    /// A refusal whose words a contract lays down, said by the one dialect that has them.
+    #[error("{message}")]
+    Worded {
+        /// The status of the answer.
+        status: StatusCode,
+        /// A word for programs, where the dialect has such; empty elsewhere.
+        code: &'static str,
+        /// The sentence.
+        message: String,
     },
     /// The client was silent for too long in the middle of its body.
     #[error("the body did not come in time")]

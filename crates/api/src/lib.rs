@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | native | `/lazaret/v1/...`, and `/healthz`, `/readyz`, `/metrics` |
 //! | the twelve actions, as HTTP and as MCP tools | `/actions/...`, `/mcp` |
+//! | Daytona's control API and toolbox | `/api/sandbox...` and its sisters, `/toolbox/{id}/...` |
 //! | OpenAI containers and files, with Bifrost's fields | `/v1/...`, also bare and under `/openai`, `/openai/v1` |
 //!
 //! ```text
@@ -28,6 +29,7 @@ mod actions;
 mod auth;
 mod body;
 mod context;
+mod daytona;
 mod download;
 mod extract;
 mod failure;
@@ -62,6 +64,8 @@ pub fn router(services: Services, settings: ApiSettings) -> Router {
         .merge(native::routes().router(&app))
         .merge(openai::routes().router(&app))
         .merge(actions::routes().router(&app))
+        .merge(daytona::control::routes().router(&app))
+        .merge(daytona::toolbox::routes().router(&app))
         .fallback_service(Routes::<Native>::nothing(&app, "").with_state(app.clone()))
         .with_state(app)
 }
@@ -71,5 +75,7 @@ pub fn routes() -> Vec<Route> {
     let mut table = native::routes().table();
     table.extend(openai::routes().table());
     table.extend(actions::routes().table());
+    table.extend(daytona::control::routes().table());
+    table.extend(daytona::toolbox::routes().table());
     table
 }

@@ -54,6 +54,7 @@ pub(crate) async fn serve<D: Dialect>(
     let (mut head, body) = request.into_parts();
     let context = RequestContext(Arc::new(Circumstances {
         id: RequestId::new(),
+        received_at: guarded.app.settings.clock.now(),
         method: head.method.clone(),
         uri: head.uri.clone(),
         template: Arc::clone(&guarded.template),

@@ -61,6 +61,8 @@ pub const EXEC_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 pub const EXEC_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Chunks that wait between a process and its reader before the process has to wait.
 pub const EXEC_CHANNEL_CHUNKS: usize = 16;
+/// Bytes of a sandbox's `/etc/passwd` that are read, as in the guest: ten thousand users fit.
+pub const PASSWD_MAX_BYTES: u64 = MIB;
 /// Interpreter contexts of one sandbox. Each is a process, and its memory is the sandbox's own.
 pub const CONTEXTS_MAX: usize = 32;
 /// Cells that wait for their turn in one context: a queue, not a store.

@@ -70,6 +70,7 @@ fn answer(failure: &Failure) -> (StatusCode, String) {
             Rejection::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Rejection::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Rejection::WrongMediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Rejection::Worded { status, .. } => *status,
             Rejection::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Rejection::TimedOut => StatusCode::SERVICE_UNAVAILABLE,
             Rejection::Panicked(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -156,6 +156,7 @@ fn of_rejection(rejection: &Rejection) -> (StatusCode, &'static str) {
         Rejection::UnsatisfiableRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable"),
         Rejection::Ambiguous { .. } => (StatusCode::CONFLICT, "ambiguous_name"),
         Rejection::PortFailed { .. } => (StatusCode::BAD_GATEWAY, "port_failed"),
+        Rejection::Worded { status, code, .. } => (*status, code),
         Rejection::SlowBody => (StatusCode::REQUEST_TIMEOUT, "slow_body"),
         Rejection::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "timed_out"),
         Rejection::Panicked(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),

@@ -246,7 +246,9 @@ fn rejected(rejection: &Rejection, context: &RequestContext) -> Verdict {
             bad(None, None, format!("We could not parse the JSON body of your request. {why}."))
         }
         Rejection::Malformed { reason, .. } => bad(None, None, reason.clone()),
-        Rejection::Ambiguous { .. } | Rejection::PortFailed { .. } => bad(None, None, sentence(rejection)),
+        Rejection::Ambiguous { .. } | Rejection::PortFailed { .. } | Rejection::Worded { .. } => {
+            bad(None, None, sentence(rejection))
+        }
         Rejection::Field { field, problem, .. } => {
             let (code, message) = phrase(field, problem);
             bad(Some(code), Some(field), message)

@@ -256,6 +256,7 @@ impl Driver {
         // Memory first: it is what every request reads, and what the host is now like.
         self.entry.replace(record.clone());
         if !state.is_live() {
+            *self.entry.home.lock().expect("no panic under this lock") = None;
             self.entry.interpreters.forget().await;
         }
         self.context.ports.store.update_sandbox(&record).await?;

@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) catalogue: tokio::sync::Mutex<Option<Known>>,
     /// Files inside that wait for their path.
     pub(super) staged: Mutex<BTreeSet<FilePath>>,
+    /// Home of its user, once it was looked up since it started.
+    pub(super) home: Mutex<Option<String>>,
     /// Warm Python and its contexts.
     pub(super) interpreters: Slot,
     record: watch::Sender<Arc<Sandbox>>,
@@ -44,6 +46,7 @@ impl Entry {
             mailbox,
             catalogue: tokio::sync::Mutex::new(None),
             staged: Mutex::default(),
+            home: Mutex::default(),
             interpreters: Slot::default(),
             record: watch::Sender::new(Arc::new(record)),
         }

@@ -1,0 +1,23 @@
+//! Daytona's toolbox: what a client does inside one sandbox.
+//!
+//! | File | Subject |
+//! | --- | --- |
+//! | `target.rs` | the sandbox that a path means, by id alone, which must run; where relative paths begin in it |
+//! | `info.rs` | version and directories |
+//! | `error.rs` | one answer for each failure, with the codes that clients make their exceptions of |
+//!
+//! Each further subject is a folder with a `routes` of its own that is chained in [`routes`].
+
+mod error;
+mod info;
+mod target;
+
+pub(crate) use error::Toolbox;
+
+use crate::routing::Routes;
+
+/// The routes.
+pub(crate) fn routes() -> Routes<Toolbox> {
+    let routes = Routes::<Toolbox>::under(["/toolbox/{id}"]).owns("/toolbox/{id}");
+    info::routes(routes)
+}

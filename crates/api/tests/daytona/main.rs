@@ -1,0 +1,45 @@
+//! Daytona's control API and toolbox over HTTP, one file for each subject, against the router in this process.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod errors;
+mod shared_prefix;
+mod toolbox_info;
+mod unauthorized;
+
+use serde_json::{Value, json};
+
+use support::{Answer, Server};
+
+/// A sandbox, as its UUID.
+async fn sandbox(server: &Server) -> String {
+    sandbox_with(server, json!({})).await
+}
+
+/// A sandbox made by the native API with this body, as its UUID.
+async fn sandbox_with(server: &Server, body: Value) -> String {
+    let made = server.post("/lazaret/v1/sandboxes").json(&body).send().await.expect(201);
+    made["id"].as_str().expect("an id").to_owned()
+}
+
+/// A path of the toolbox of a sandbox.
+fn toolbox(id: &str, path: &str) -> String {
+    format!("/toolbox/{id}{path}")
+}
+
+/// Status, code or reason, and message of a failure of either API, in one line; every field of its body is checked.
+fn failure(answer: &Answer) -> String {
+    let body = answer.json();
+    assert!(answer.header("x-request-id").starts_with("req_"), "every answer has its id");
+    assert_eq!(body["statusCode"], answer.status.as_u16(), "{body}");
+    assert_eq!(body["timestamp"], "2025-08-15T23:20:00.000Z", "{body}");
+    let text = |key: &str| body[key].as_str().unwrap_or_else(|| panic!("{key} in {body}")).to_owned();
+    let word = if body.get("code").is_some() {
+        assert_eq!(body["source"], "DAYTONA_DAEMON", "{body}");
+        format!("{} {} {}", text("code"), text("method"), text("path"))
+    } else {
+        format!("{} {}", text("error"), text("path"))
+    };
+    format!("{} {word}: {}", answer.status.as_u16(), text("message"))
+}
