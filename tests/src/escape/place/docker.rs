@@ -195,6 +195,10 @@ impl Place for Docker<'_> {
         }
     }
 
+    fn entry(&self) -> String {
+        "runc runsc".to_owned()
+    }
+
     fn exec(&self, order: &Order) -> Result<Ended> {
         let mut command = self.daemon.docker(&["exec"]);
         for (name, value) in &order.env {

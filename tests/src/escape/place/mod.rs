@@ -84,6 +84,9 @@ pub trait Place: Sync {
     /// If it does not start again.
     fn restart(&self) -> Result<()>;
 
+    /// Words of which one is in the path of the program that enters it, as seen from inside, and in no other's.
+    fn entry(&self) -> String;
+
     /// The process id, as seen from inside, of what carries out the outside's requests.
     fn agent(&self) -> u32 {
         1

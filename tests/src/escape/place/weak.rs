@@ -143,6 +143,11 @@ impl Place for Weak {
         "weak"
     }
 
+    fn entry(&self) -> String {
+        // Processes of the whole host are seen, so the path has to be its own.
+        self.scratch.path().join("enter").to_string_lossy().into_owned()
+    }
+
     fn exec(&self, order: &Order) -> Result<Ended> {
         let output = self.enter(order).stdin(Stdio::null()).output().context("enter a weak sandbox")?;
         Ok(Ended {
@@ -212,6 +217,9 @@ struct Shared<'a>(&'a Weak);
 impl Place for Shared<'_> {
     fn name(&self) -> &'static str {
         self.0.name()
+    }
+    fn entry(&self) -> String {
+        self.0.entry()
     }
     fn exec(&self, order: &Order) -> Result<Ended> {
         self.0.exec(order)

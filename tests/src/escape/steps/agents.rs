@@ -9,14 +9,14 @@ use super::super::bait::Bait;
 use super::super::place::{Order, Place};
 use crate::wait;
 
-/// Entries while the tenant lies in wait for the program that makes them.
+/// Entries while the tenant lies in wait for the program that makes them, where that does not stand still.
 const ENTRIES: usize = 150;
+
+/// The script that is to be executed by it, there from when the tenant lies in wait until it has caught something.
+const SCRIPT: &str = "/tmp/entry";
 
 /// Longest until a program inside says that it has begun.
 const BEGIN_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// How the programs that enter sandboxes are called: the weak place's, our guest, runc and runsc.
-const ENTRY: &str = "/enter lazaret runc runsc";
 
 /// Users that are not root, in notations that have been taken for root.
 const USERS: [&str; 12] =
@@ -25,15 +25,21 @@ const USERS: [&str; 12] =
 /// Overwrites the program that enters the sandbox, caught while it runs inside.
 pub(in super::super) fn overwrite_entry(place: &dyn Place, bait: &Bait) -> Result<Outcome> {
     let source = include_str!("../../../escape/overwrite_entry.py");
-    place.exec(&Order::new(&["/bin/rm", "-f", "/tmp/entry"]))?;
+    place.exec(&Order::new(&["/bin/rm", "-f", SCRIPT]))?;
+    let waits = || {
+        let seen = place.exec(&Order::new(&["/usr/bin/test", "-e", SCRIPT]));
+        seen.is_ok_and(|ended| ended.code == Some(0))
+    };
     thread::scope(|scope| {
-        let lying = scope.spawn(|| program(place, bait, source, &[("ENTRY", ENTRY.to_owned())]));
+        let lying = scope.spawn(|| program(place, bait, source, &[("ENTRY", place.entry())]));
+        let began = wait::within(BEGIN_LIMIT, || (lying.is_finished() || waits()).then_some(()));
+        ensure!(began.is_some(), "it does not lie in wait");
         for _ in 0..ENTRIES {
-            if lying.is_finished() {
+            // It is a script without an interpreter of its own; whether and how it fails does not matter.
+            let _ = place.exec(&Order::new(&[SCRIPT]));
+            if lying.is_finished() || !waits() {
                 break;
             }
-            // It is a script without an interpreter of its own; whether and how it fails does not matter.
-            let _ = place.exec(&Order::new(&["/tmp/entry"]));
         }
         // From here on nobody enters, so that a program that was caught is in use no longer.
         lying.join().map_err(|_| anyhow::anyhow!("the waiting thread panicked"))?
