@@ -90,6 +90,11 @@ fn the_mcp_client_lists_and_calls_twelve_tools_over_both_transports() {
 }
 
 #[test]
+fn the_mcp_conformance_suite_passes_for_what_is_claimed() {
+    check(Path::new("node"), "node_mcp_conformance.mjs", &[]);
+}
+
+#[test]
 fn the_snippets_of_the_readme_run_as_they_are_written() {
     let readme = include_str!("../../README.md");
     let snippets: Vec<&str> = readme

@@ -198,6 +198,33 @@ fn an_empty_key_from_the_environment_does_not_open_the_server() -> Result<()> {
 }
 
 #[test]
+fn descriptors_that_the_server_was_started_with_are_in_no_ones_way_and_stay_with_it() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let starter = folder.path().join("starter");
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "of the host")?;
+    let open = (3..=9).map(|number| format!(" {number}<{}", secret.display())).collect::<String>();
+    fs::write(&starter, format!("#!/bin/sh\nexec {} \"$@\"{open}\n", binary().display()))?;
+    fs::set_permissions(&starter, fs::Permissions::from_mode(0o755))?;
+
+    let server = Server::start_with(&starter, &[])?;
+    let native = server.native();
+    let sandbox = native.create(&json!({}))?;
+    let said = native.shell(&sandbox, "ls -l /proc/self/fd")?;
+    ensure!(!said.contains("secret"), "{said}");
+    let of_children = format!("/proc/{0}/task/{0}/children", server.pid());
+    let children = fs::read_to_string(of_children)?;
+    ensure!(!children.is_empty(), "no spawner");
+    for child in children.split_whitespace() {
+        for descriptor in fs::read_dir(format!("/proc/{child}/fd"))?.flatten() {
+            let target = fs::read_link(descriptor.path()).unwrap_or_default();
+            ensure!(target != secret, "process {child} holds {}", descriptor.path().display());
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn server_and_spawner_hold_only_the_powers_that_making_sandboxes_needs() -> Result<()> {
     /// CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_BOOT, CAP_SYS_TIME, CAP_SYSLOG, CAP_NET_RAW, CAP_BPF, CAP_PERFMON.
     const GONE: u64 = 1 << 16 | 1 << 17 | 1 << 22 | 1 << 25 | 1 << 34 | 1 << 13 | 1 << 39 | 1 << 38;

@@ -209,7 +209,7 @@ async fn dropping_the_session_ends_the_program() {
 async fn a_background_exec_goes_on_and_is_attached_to_again() {
     let ready = Ready::new().await;
     let id = ExecId::from_bytes([7; 16]);
-    let spec = sh("printf 0123; trap 'printf 4567; exit 5' USR1; while :; do sleep 0.02; done");
+    let spec = sh("trap 'printf 4567; exit 5' USR1; printf 0123; while :; do sleep 0.02; done");
     let mut first = ready.guest.exec_background(ready.id, id, &spec).await.unwrap();
     assert!(first.pid > 0);
     assert_eq!(next(&mut first).await, Some(ExecEvent::Stdout(Bytes::from_static(b"0123"))));

@@ -129,7 +129,7 @@ fn answer(sockets: GatewaySockets) {
                 let to = ip_original_dst(&stream)
                     .map(|to| to.to_string())
                     .or_else(|_| ipv6_original_dst(&stream).map(|to| to.to_string()));
-                let _ = write!(stream, "proxy for {}", to.unwrap());
+                let _ = stream.write_all(format!("proxy for {}", to.unwrap()).as_bytes());
             }
         });
     }

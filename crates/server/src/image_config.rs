@@ -171,7 +171,8 @@ fn read_password(path: &Path) -> anyhow::Result<String> {
 fn check_host(text: &str) -> anyhow::Result<()> {
     let host = text.split('/').next().unwrap_or_default();
     let clean = host.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-:[]".contains(&b));
-    if host.is_empty() || !clean {
+    // The first part of a URL is its scheme, which ends in the colon of a port that is not there.
+    if host.is_empty() || host.ends_with(':') || !clean {
         bail!("images: {text:?} is not a host; write HOST or HOST:PORT, without a scheme");
     }
     Ok(())
@@ -231,7 +232,7 @@ mod tests {
             ("stall_timeout_s = 0", "images.stall_timeout_s"),
             ("docker_config = \"/nonexistent\"", "images.docker_config"),
         ] {
-            let error = parse(text).map(drop).unwrap_err();
+            let error = parse(text).map(drop).expect_err(text);
             assert!(format!("{error:#}").contains(want), "{text}: {error:#}");
         }
     }

@@ -6,8 +6,8 @@ use lazaret_protocol::{Exec, ExitStatus, RequestBody};
 
 use crate::support::{Event, Sandbox, exec, sh, until};
 
-/// Descriptors of an idle guest: the standard three, the listener, `/dev/null`, and `/proc` twice.
-const IDLE_DESCRIPTORS: usize = 7;
+/// Descriptors of an idle guest: the standard three, the listener, the git program, `/dev/null`, and `/proc` twice.
+const IDLE_DESCRIPTORS: usize = 8;
 
 fn start(sandbox: &Sandbox, exec: Exec) -> (crate::support::Client, u32) {
     let mut client = sandbox.request(RequestBody::Exec(Box::new(exec)));

@@ -28,16 +28,20 @@ mod verbs;
 pub(crate) mod wire;
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::error::Error;
+use crate::sys;
 use channel::Channel;
 pub use wire::StartTimes;
 
 /// The argument that makes this program the spawner. It is what an operator sees in `ps`.
 const ARGUMENT: &str = "--lazaret-spawner";
+
+/// The first descriptor that is not one of the standard three.
+const FIRST_INHERITED: RawFd = 3;
 
 /// Becomes the spawner and never returns, if this process was started to be it; else does nothing.
 ///
@@ -58,7 +62,8 @@ pub enum Program {
     At(PathBuf),
 }
 
-/// Starts a spawner that waits for its settings on the channel.
+/// Starts a spawner that waits for its settings on the channel, with nothing open but the standard three: what started
+/// this program may have left it more (`flock` does), which would stand where the spawner's own have their places.
 pub(crate) fn launch(program: &Program) -> Result<(Channel, Child), Error> {
     let path = match program {
         Program::Itself => PathBuf::from("/proc/self/exe"),
@@ -66,6 +71,7 @@ pub(crate) fn launch(program: &Program) -> Result<(Channel, Child), Error> {
     };
     let gone =
         |error: std::io::Error| Error::SpawnerGone(format!("cannot start {}: {error}", path.display()));
+    sys::exec::close_on_exec_from(FIRST_INHERITED).map_err(|errno| gone(errno.into()))?;
     let (ours, theirs) = Channel::pair().map_err(|errno| gone(errno.into()))?;
     let stdin: OwnedFd = theirs.into_socket();
     let process = Command::new(&path)

@@ -136,8 +136,8 @@ fn serve(what: &'static str, port: u16) {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let peer = stream.peer_addr().unwrap().ip().to_canonical();
-            // One that is gone again is not waited for.
-            let _ = write!(stream, "{what} to {peer}");
+            // One that is gone again is not waited for. At once: who asks reads what one packet holds.
+            let _ = stream.write_all(format!("{what} to {peer}").as_bytes());
             std::thread::spawn(move || {
                 // A line for a line, for as long as the other one likes.
                 let copy = std::io::copy(&mut stream.try_clone().unwrap(), &mut stream);
