@@ -17,7 +17,12 @@ fn check(program: &Path, script: &str, arguments: &[&Path]) {
         "{} is missing: run `cargo xtask test`",
         program.display()
     );
-    let server = Server::start();
+    check_against(&Server::start(), program, script, arguments);
+}
+
+/// The same against a server that has been started already.
+#[track_caller]
+fn check_against(server: &Server, program: &Path, script: &str, arguments: &[&Path]) {
     let mut command = Command::new(program);
     command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script))
@@ -92,6 +97,14 @@ fn the_mcp_client_lists_and_calls_twelve_tools_over_both_transports() {
 #[test]
 fn the_mcp_conformance_suite_passes_for_what_is_claimed() {
     check(Path::new("node"), "node_mcp_conformance.mjs", &[]);
+}
+
+#[test]
+fn the_served_document_holds_against_requests_made_from_it() {
+    let no_rates = "[http]\nrequests_per_second = 0\nrefusals_per_minute = 0";
+    let server = Server::start_configured(&binary(), &[], no_rates).expect("start a server");
+    let program = clients().join("schemathesis/bin/python");
+    check_against(&server, &program, "python_schemathesis.py", &[]);
 }
 
 #[test]

@@ -85,7 +85,9 @@ pub fn open_api() -> String {
     components(schemas(
         execs::wire::Started, execs::wire::Chunk, execs::wire::Exited, execs::wire::Failed,
         execs::wire::Control, execs::wire::Told, events::wire::Event, files::wire::Directory, contexts::wire::Shown, contexts::wire::CodeError,
-        contexts::wire::CellEnded
+        contexts::wire::CellEnded,
+        // Of parameters, which do not bring theirs along.
+        sandboxes::wire::Order, images::wire::Source
     )),
     paths(
         sandboxes::create, sandboxes::list, sandboxes::show, sandboxes::delete, sandboxes::start,

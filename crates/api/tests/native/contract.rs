@@ -44,6 +44,26 @@ fn every_route_is_documented_and_every_documented_path_is_routed() {
 }
 
 #[test]
+fn every_reference_leads_somewhere() {
+    fn look(value: &Value, document: &Value, lost: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                let reference = fields.get("$ref").and_then(Value::as_str);
+                let lead = |reference: &str| document.pointer(reference.trim_start_matches('#')).is_some();
+                lost.extend(reference.filter(|reference| !lead(reference)).map(str::to_owned));
+                fields.values().for_each(|value| look(value, document, lost));
+            }
+            Value::Array(values) => values.iter().for_each(|value| look(value, document, lost)),
+            _ => {}
+        }
+    }
+    let document: Value = serde_json::from_str(CHECKED_IN).unwrap();
+    let mut lost = Vec::new();
+    look(&document, &document, &mut lost);
+    assert_eq!(lost, Vec::<String>::new());
+}
+
+#[test]
 fn operation_ids_are_unique() {
     let document: Value = serde_json::from_str(CHECKED_IN).unwrap();
     let operations =
