@@ -151,6 +151,10 @@ pub const PULLS_MAX: usize = 4;
 /// How long a create waits for its image to be pulled. A gigabyte at 20 Mbit/s takes seven minutes.
 pub const PULL_WAIT_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// How long an image of a sandbox may take to be made, and the sandbox cannot start meanwhile. Ten gigabytes on a slow disk
+/// take four minutes.
+pub const COMMIT_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// Events kept in the log.
 pub const EVENTS_MAX: u64 = 100_000;
 /// Sources of refused requests that the audit tells apart at one time.

@@ -104,7 +104,6 @@ impl Assembly {
         /// Entries between two reports.
         const ENTRIES_PER_REPORT: u64 = 256;
         let number = self.layers + 1;
-        let position = if self.layers == 0 { Position::Lowest } else { Position::Above };
         let unreadable = |error| ImportError::Archive(ArchiveError::Spool(error));
         let section = archive::section(source, blob.offset, blob.size).map_err(unreadable)?;
         let mut stored = HashingReader::new(Stoppable { inner: section, stop: &self.stop });
@@ -114,8 +113,9 @@ impl Assembly {
                 on_entries(entries);
             }
         };
-        let summary = layer::apply(&mut plain, position, &mut self.tree, &mut self.budget, &mut report)
-            .map_err(|error| ImportError::Layer { number, error })?;
+        let summary =
+            layer::apply(&mut plain, self.position(), &mut self.tree, &mut self.budget, &mut report)
+                .map_err(|error| ImportError::Layer { number, error })?;
         let (diff_id, _) = plain.finish();
         // A decompressor stops at the end of its format; the digest covers whatever follows.
         io::copy(&mut stored, &mut io::sink()).map_err(unreadable)?;
@@ -133,6 +133,27 @@ impl Assembly {
         self.layers = number;
         on_entries(self.budget.entries());
         Ok((diff_id, summary))
+    }
+
+    /// Applies the next layer from a stream of it that nobody has compressed, and returns its diff id.
+    ///
+    /// # Errors
+    /// As [`Assembly::apply`]; [`ImportError::EndMissing`] for a stream that is cut short.
+    pub(crate) fn apply_stream(&mut self, stream: impl Read) -> Result<Digest, ImportError> {
+        let number = self.layers + 1;
+        let mut plain = HashingReader::new(Stoppable { inner: stream, stop: &self.stop });
+        let summary =
+            layer::apply(&mut plain, self.position(), &mut self.tree, &mut self.budget, &mut |_| {})
+                .map_err(|error| ImportError::Layer { number, error })?;
+        if !summary.complete {
+            return Err(ImportError::EndMissing);
+        }
+        self.layers = number;
+        Ok(plain.finish().0)
+    }
+
+    fn position(&self) -> Position {
+        if self.layers == 0 { Position::Lowest } else { Position::Above }
     }
 
     /// As [`Assembly::apply`], for a layer whose diff id is known.

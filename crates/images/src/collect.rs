@@ -1,7 +1,7 @@
 //! Images that nobody needs any more.
 //!
-//! Collected is what can be had again: images that were pulled, and earlier states of the `host` image. What somebody
-//! imported or built stays until somebody removes it. Of the rest, those go that were not used for too long, and then, least
+//! Collected is what can be had again: images that were pulled, those that were made to be kept for as long as they are used,
+//! and earlier states of the `host` image. Whatever else somebody imported or made stays until somebody removes it. Of the rest, those go that were not used for too long, and then, least
 //! recently used first, as many as bring all images within the budget.
 //!
 //! An image goes in the order in which a removal by hand does: names, record, blobs, and its tree in one rename. A crash
@@ -87,7 +87,7 @@ impl State {
     fn candidates(&self, needed: &BTreeSet<Digest>, now: Timestamp) -> Vec<Candidate> {
         let candidate = |(image, record): (&Digest, &crate::store::record::Record)| {
             let superseded = record.source.is_none();
-            let can_go = (record.pulled || superseded) && !self.is_current_host(image);
+            let can_go = (record.replaceable || superseded) && !self.is_current_host(image);
             let used = self.used.get(image).copied().unwrap_or(record.created_at).max(record.created_at);
             (can_go && !needed.contains(image)).then(|| Candidate {
                 image: *image,

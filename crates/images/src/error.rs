@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use lazaret_core::{Digest, Error, ImageReference, Kind, Limit, NameError};
 
 use crate::archive::ArchiveError;
+use crate::commit::{ChangesError, EntryProblem};
 use crate::host::HostError;
 use crate::registry::RegistryError;
 use crate::unpack::compression::CompressionError;
@@ -70,6 +71,15 @@ pub enum ImagesError {
     /// The client of registries cannot be made: a proxy or the trust anchors of this machine are unusable.
     #[error("registries cannot be asked")]
     Client(#[source] reqwest::Error),
+    /// What a sandbox has written cannot be an image.
+    #[error("the sandbox cannot become an image")]
+    Changes(#[from] ChangesError),
+    /// The base is the `host` image.
+    #[error("an image of a sandbox that shows the host's own /usr")]
+    OfHost,
+    /// The runtime gave nothing to make a layer of.
+    #[error("the sandbox has no disk to make an image of")]
+    NoChanges,
     /// A name for an image is malformed.
     #[error("{name:?} cannot name an image")]
     Name {
@@ -182,6 +192,12 @@ impl From<ImagesError> for Error {
             }
             ImagesError::Host(reason) => Error::Unsupported { what: sentence(&reason) },
             ImagesError::Import(ImportError::Body(error)) => error,
+            ImagesError::OfHost | ImagesError::NoChanges => Error::Unsupported { what: sentence(&error) },
+            ImagesError::Changes(ChangesError::Exceeded(exceeded)) => limit_of(exceeded),
+            ImagesError::Changes(ChangesError::Entry {
+                problem: EntryProblem::Name(_) | EntryProblem::Marker,
+                ..
+            }) => Error::invalid("sandbox", sentence(&error)),
             ImagesError::Registry { image, source } => source.into_core(&image),
             ImagesError::Import(import) => match import.fault() {
                 Fault::Archive => Error::invalid("image", sentence(&import)),
@@ -193,6 +209,7 @@ impl From<ImagesError> for Error {
             | ImagesError::Record { .. }
             | ImagesError::Configuration { .. }
             | ImagesError::HostTree(_)
+            | ImagesError::Changes(_)
             | ImagesError::Client(_)
             | ImagesError::Thread(_) => storage(error),
         }
@@ -232,6 +249,13 @@ impl ImportError {
 
 fn exceeded_fault(exceeded: Exceeded) -> Fault {
     Fault::Limit(if matches!(exceeded, Exceeded::Disk(_)) { Limit::HostDisk } else { Limit::ImageSize })
+}
+
+fn limit_of(exceeded: Exceeded) -> Error {
+    match exceeded_fault(exceeded) {
+        Fault::Limit(limit) => Error::LimitReached(limit),
+        Fault::Archive | Fault::Store => Error::internal(ImportError::Exceeded(exceeded)),
+    }
 }
 
 fn tree_fault(error: &TreeError) -> Fault {

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use lazaret_core::ports::{self, ProgressSender, PullSender, Rootfs};
+use lazaret_core::ports::{self, Commit, ProgressSender, PullSender, Rootfs};
 use lazaret_core::{Body, Clock, CollectionPolicy, Digest, Image, ImageReference, ImageSource};
 use tokio::sync::OnceCell;
 
+use crate::commit::commit;
 use crate::error::{ImagesError, ImportError};
 use crate::host;
 use crate::pull::pull;
@@ -119,6 +120,10 @@ impl ports::Images for ImageStore {
         let registries = self.registries.client.get_or_try_init(make).await;
         let registries = registries.map_err(ImagesError::Client)?;
         Ok(pull(&self.shared, registries, reference, &progress).await?)
+    }
+
+    async fn commit(&self, commission: Commit) -> lazaret_core::Result<Image> {
+        Ok(commit(&self.shared, commission).await?)
     }
 
     async fn collect(

@@ -44,8 +44,8 @@ pub(crate) struct Unpacked {
     pub(crate) bytes: u64,
     /// Names to point at it.
     pub(crate) names: Vec<String>,
-    /// It came from a registry, and can be had again.
-    pub(crate) pulled: bool,
+    /// It can be had again, or nobody would miss it: collection may take it.
+    pub(crate) replaceable: bool,
     /// Holds the tree at `rootfs`, until it is published.
     pub(crate) workspace: TempDir,
 }
@@ -78,7 +78,7 @@ pub(crate) fn unpack(
         run: found.run,
         bytes,
         names: found.names,
-        pulled: false,
+        replaceable: false,
         workspace,
     })
 }

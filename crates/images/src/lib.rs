@@ -6,7 +6,9 @@
 //!     │      └▶ pull   ─▶ registry  manifests and layers over HTTP
 //!     └───────▶ import ─▶ archive   docker save, OCI layout or root file system: where the layers are
 //!                  │
-//!       both ──────┴▶ assembly ─▶ unpack    archives from strangers into trees, beneath one descriptor
+//!              commit ─▶ what a sandbox has written, as one more layer
+//!                  │
+//!       all ───────┴▶ assembly ─▶ unpack    archives from strangers into trees, beneath one descriptor
 //!                        └▶ publish         from a workspace to its place in the store
 //!   collect                              what nobody needs any more, out of its place again
 //! ```
@@ -18,6 +20,7 @@
 mod archive;
 mod assembly;
 mod collect;
+mod commit;
 mod error;
 mod hash;
 mod host;
@@ -33,6 +36,7 @@ mod upload;
 
 pub use archive::ArchiveError;
 pub use archive::config::ConfigError;
+pub use commit::{ChangesError, EntryProblem};
 pub use error::{ImagesError, ImportError};
 pub use host::HostError;
 pub use images::ImageStore;

@@ -56,6 +56,19 @@ impl Shared {
         }
     }
 
+    /// As [`Shared::begin`], on the tree of an image that is here, which has `lowest` layers.
+    ///
+    /// # Errors
+    /// [`ImagesError::NotFound`] if no image has it any more; as [`Shared::begin`].
+    pub(crate) fn begin_on_tree(&self, tree: &Digest, lowest: usize) -> Result<Assembly, ImagesError> {
+        let workspace = self.layout.workspace()?;
+        let _changing = lock(&self.changing);
+        if !lock(&self.state).index.records.values().any(|one| one.tree == *tree) {
+            return Err(ImagesError::NotFound(tree.to_string()));
+        }
+        Assembly::begin_on(workspace, self.limits, &self.layout.rootfs(tree), lowest)
+    }
+
     /// Points a name at an image that is here; `None` if it is not.
     ///
     /// # Errors
@@ -78,30 +91,51 @@ impl Shared {
     pub(crate) fn publish(&self, unpacked: Unpacked) -> Result<Image, ImagesError> {
         let _changing = lock(&self.changing);
         self.layout.publish_rootfs(&unpacked.workspace.path().join("rootfs"), &unpacked.tree)?;
-        let blobs = unpacked.manifest.iter().chain([&unpacked.config]);
+        let manifest = unpacked.manifest.as_ref().map(|(digest, _)| *digest);
+        let record = Record {
+            tree: unpacked.tree,
+            source: Some(Source { manifest, config: unpacked.config.0 }),
+            config: unpacked.run,
+            bytes: unpacked.bytes,
+            created_at: self.clock.now(),
+            replaceable: unpacked.replaceable,
+        };
+        let blobs = unpacked.manifest.into_iter().chain([unpacked.config]).collect::<Vec<_>>();
+        self.enter(unpacked.image, record, &blobs, unpacked.names)
+    }
+
+    /// Makes an image of a tree that is in its place: blobs, record, names. One that is there already gets the names, and
+    /// stays if it was replaceable and this one is not. The caller holds `changing`.
+    ///
+    /// # Errors
+    /// [`ImagesError::Disk`].
+    pub(crate) fn enter(
+        &self,
+        image: Digest,
+        record: Record,
+        blobs: &[(Digest, Vec<u8>)],
+        names: Vec<String>,
+    ) -> Result<Image, ImagesError> {
         for (digest, bytes) in blobs {
             self.layout.write(&self.layout.blob(digest), bytes)?;
         }
-        let image = unpacked.image;
-        let known = lock(&self.state).index.records.contains_key(&image);
-        if !known {
-            let manifest = unpacked.manifest.as_ref().map(|(digest, _)| *digest);
-            let record = Record {
-                tree: unpacked.tree,
-                source: Some(Source { manifest, config: unpacked.config.0 }),
-                config: unpacked.run,
-                bytes: unpacked.bytes,
-                created_at: self.clock.now(),
-                pulled: unpacked.pulled,
-            };
+        let known = lock(&self.state).index.records.get(&image).cloned();
+        let record = match known {
+            None => Some(record),
+            Some(known) if known.replaceable && !record.replaceable => {
+                Some(Record { replaceable: false, ..known })
+            }
+            Some(_) => None,
+        };
+        if let Some(record) = record {
             record.write(&self.layout, &image)?;
+            tracing::info!(image.digest = %image, image.bytes = record.bytes, "image published");
             lock(&self.state).index.records.insert(image, record);
         }
-        for name in unpacked.names {
+        for name in names {
             self.layout.set_name(&name, &image)?;
             lock(&self.state).index.names.insert(name, image);
         }
-        tracing::info!(image.digest = %image, image.bytes = unpacked.bytes, "image published");
         let state = lock(&self.state);
         let record =
             state.index.records.get(&image).ok_or_else(|| ImagesError::NotFound(image.to_string()))?;

@@ -109,7 +109,7 @@ pub(crate) async fn pull(
             run: configuration.run,
             bytes,
             names: vec![name],
-            pulled: true,
+            replaceable: true,
             workspace,
         })
     })

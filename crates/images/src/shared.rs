@@ -175,7 +175,7 @@ impl Shared {
                 source: None,
                 config: configuration(&self.layout, None)?,
                 bytes: plan.size_bytes(),
-                pulled: false,
+                replaceable: false,
                 created_at: self.clock.now(),
             };
             record.write(&self.layout, &digest)?;

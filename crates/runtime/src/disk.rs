@@ -21,7 +21,7 @@ use rustix::io::{Errno, pread};
 use rustix::mount::MountAttrFlags;
 
 use crate::error::{At, SetupError, Step};
-use crate::filesystem::{MountOption, mount};
+use crate::filesystem::{INERT, MountOption, mount};
 use crate::sys::loop_device::{self, LoopDevice};
 
 /// Bytes of a block, of the file system and of the loop device alike.
@@ -35,6 +35,16 @@ const READ_AHEAD_MAX_BYTES: usize = 256 * 1024;
 /// Directory on a disk for the overlay of the lower with this number; it has `upper` and `work` in it.
 pub(crate) fn overlay_directory(root: &Path, index: usize) -> PathBuf {
     root.join(index.to_string())
+}
+
+/// Opens the directory on a mounted disk that the overlay of the lower with this number writes to.
+///
+/// # Errors
+/// Those of openat(2).
+pub(crate) fn upper_directory(top: &OwnedFd, index: usize) -> std::io::Result<OwnedFd> {
+    let path = overlay_directory(Path::new(""), index).join("upper");
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(top, &path, flags, Mode::empty())?)
 }
 
 /// A disk image as a mounted file system.
@@ -51,16 +61,24 @@ pub(crate) struct Disk {
 /// # Errors
 /// `EBUSY` while an earlier mount of the image is not gone yet, else the call that failed.
 pub(crate) fn open_disk(image: &Path) -> Result<Disk, SetupError> {
-    let file = open(image, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
-        .at(STEP, "open", image)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(Errno::BUSY),
-        other => other,
-    }
-    .at(STEP, "lock", image)?;
+    let file = open_locked(image, OFlags::RDWR)?;
     let device = loop_device::bind(&file, BLOCK_BYTES).at(STEP, "bind a loop device to", image)?;
     read_ahead(&file, &device).at(STEP, "read", image)?;
     Ok(Disk { mount: mount_device(device.number)?, device: device.number })
+}
+
+/// Mounts a disk image so that nothing can write to it, and opens its top directory, on which the mount hangs.
+///
+/// # Errors
+/// As [`open_disk`].
+pub(crate) fn open_to_read(image: &Path) -> Result<OwnedFd, SetupError> {
+    let file = open_locked(image, OFlags::RDONLY)?;
+    // Read-only, as the file is: loop(4).
+    let device = loop_device::bind(&file, BLOCK_BYTES).at(STEP, "bind a loop device to", image)?;
+    let node = loop_device::node(device.number);
+    let options = [MountOption::Pair("source", &node.to_string_lossy()), MountOption::Flag("ro")];
+    let attributes = INERT | MountAttrFlags::MOUNT_ATTR_RDONLY;
+    top_directory(mount(STEP, "ext4", &options, attributes)?)
 }
 
 /// Mounts the disk of a sandbox that runs a second time: the file system is the same one.
@@ -76,6 +94,17 @@ pub(crate) fn open_again(image: &Path, device: u32) -> Result<Disk, SetupError> 
         return Err(Errno::STALE).at(STEP, "find the image on", &node);
     }
     Ok(Disk { mount: mount_device(device)?, device })
+}
+
+fn open_locked(image: &Path, access: OFlags) -> Result<OwnedFd, SetupError> {
+    let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = open(image, flags, Mode::empty()).at(STEP, "open", image)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(Errno::BUSY),
+        other => other,
+    }
+    .at(STEP, "lock", image)?;
+    Ok(file)
 }
 
 fn mount_device(device: u32) -> Result<OwnedFd, SetupError> {

@@ -2,6 +2,11 @@
 
 mod support;
 
+use std::fs;
+use std::io::ErrorKind;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
 use std::time::Duration;
 
 use lazaret_core::Error;
@@ -40,6 +45,35 @@ async fn stop_and_start_keep_the_disk_and_nothing_else() {
         .shell(spec.id, "cat /root/file /etc/hostname; ls /dev/shm; test -e /etc/passwd || echo removed")
         .await;
     assert_eq!(seen, "kept\nmine\nremoved\n");
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_stopped_sandbox_wrote_is_read_as_it_saw_it_and_stays_what_it_is_meanwhile() {
+    let host = Host::new();
+    let spec = host.running().await;
+    host.shell(spec.id, "echo kept > /root/file; chown 7:9 /root/file; rm /etc/passwd").await;
+    let running = host.runtime().changes(spec.id).await.map(drop);
+    assert!(matches!(running, Err(Error::Unsupported { .. })), "{running:?}");
+    host.runtime().stop(spec.id, Duration::ZERO).await.unwrap();
+
+    let changes = host.runtime().changes(spec.id).await.unwrap();
+    let upper = format!("/proc/self/fd/{}", changes.uppers[0].as_raw_fd());
+    let upper = Path::new(&upper);
+    assert_eq!(fs::read_to_string(upper.join("root/file")).unwrap(), "kept\n");
+    let owner = fs::metadata(upper.join("root/file")).unwrap();
+    assert_eq!((owner.uid(), owner.gid()), (7, 9));
+    let hidden = fs::symlink_metadata(upper.join("etc/passwd")).unwrap();
+    assert!(hidden.file_type().is_char_device() && hidden.rdev() == 0);
+    let error = fs::write(upper.join("more"), "").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReadOnlyFilesystem);
+
+    // Nobody starts it under the reader.
+    let early = tokio::time::timeout(Duration::ZERO, host.runtime().start(&spec)).await;
+    assert!(early.is_err(), "{early:?}");
+    drop(changes);
+    host.runtime().start(&spec).await.unwrap();
+    assert_eq!(host.shell(spec.id, "cat /root/file").await, "kept\n");
     host.finish().await;
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use lazaret_core::ports::{Images, Lower, ProgressSender, PullSender, Rootfs};
+use lazaret_core::ports::{Commit, Images, Lower, ProgressSender, PullSender, Rootfs};
 use lazaret_core::{
     Body, CollectionPolicy, Digest, Error, Image, ImageConfig, ImageReference, ImageSource, Kind,
     LayerProgress, LayerStep, Limit, PullProgress, Result, Timestamp, UpstreamProblem, collect,
@@ -108,6 +108,26 @@ impl Images for MemoryImages {
             built_in: false,
         };
         self.images().push(image.clone());
+        Ok(image)
+    }
+
+    /// The image's digest is made of the base's and of the configuration's length; what was changed is not looked at.
+    async fn commit(&self, commit: Commit) -> Result<Image> {
+        let mut images = self.images();
+        let base = images.iter().find(|image| image.digest == commit.base);
+        let base = base.ok_or_else(|| Error::not_found(Kind::Image, commit.base))?;
+        let mut digest = *base.digest.as_bytes();
+        digest[0] ^= u8::from(commit.changes.is_some());
+        digest[1] ^= u8::try_from(commit.made_by.len() % 255).unwrap_or(0);
+        let image = Image {
+            digest: Digest::from_bytes(digest),
+            names: commit.name.into_iter().collect(),
+            config: commit.config,
+            bytes: base.bytes + 1,
+            created_at: self.now,
+            built_in: false,
+        };
+        images.push(image.clone());
         Ok(image)
     }
 

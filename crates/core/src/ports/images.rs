@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+use crate::ports::Changes;
 use crate::{
-    Body, CollectionPolicy, Digest, Image, ImageReference, ImageSource, ImportProgress, PullProgress, Result,
+    Body, CollectionPolicy, Digest, Image, ImageConfig, ImageReference, ImageSource, ImportProgress,
+    PullProgress, Result,
 };
 
 /// One read-only tree on the host and where a sandbox sees it.
@@ -31,6 +33,32 @@ pub type ProgressSender = watch::Sender<ImportProgress>;
 
 /// Where a pull reports how far each layer is; readers see the latest value.
 pub type PullSender = watch::Sender<PullProgress>;
+
+/// An image to be made of another one.
+#[derive(Debug)]
+pub struct Commit {
+    /// The image to begin with.
+    pub base: Digest,
+    /// What a sandbox of that image has written, to become a layer; `None` for the same layers with another configuration.
+    pub changes: Option<Changes>,
+    /// What the new image configures.
+    pub config: ImageConfig,
+    /// A name to point at it; without one it is found by its digest alone.
+    pub name: Option<String>,
+    /// For the image's history: what made it, such as `RUN make`.
+    pub made_by: String,
+    /// How long it stays.
+    pub keep: Keep,
+}
+
+/// How long an image stays that nobody can bring back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Until somebody removes it.
+    UntilRemoved,
+    /// Until the policy of collection says that it was unused for too long.
+    WhileUsed,
+}
 
 /// The content store.
 #[async_trait]
@@ -56,6 +84,15 @@ pub trait Images: Send + Sync {
     /// Fetches an image from its registry, or from a mirror of it, and points its name at it. When the returned future
     /// is dropped the pull ends soon and leaves nothing.
     async fn pull(&self, reference: &ImageReference, progress: PullSender) -> Result<Image>;
+
+    /// Makes an image of another one. The same changes of the same base, with the same configuration, are the same image,
+    /// whenever they are made. When the returned future is dropped the work ends soon and leaves nothing.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] for the base; [`crate::Error::Invalid`] for changes that no image can hold, naming the
+    /// first; [`crate::Error::LimitReached`] for their size or the host's disk; [`crate::Error::Unsupported`] for a base
+    /// that no image can be made of.
+    async fn commit(&self, commit: Commit) -> Result<Image>;
 
     /// Removes images that can be had again (pulled ones, and earlier states of the built-in one) by the policy, and
     /// answers which. Those that are `needed` stay.

@@ -11,9 +11,10 @@ mod transpiler;
 pub use gateway::{Denial, EgressUsage, Gateway, SandboxAddresses, Tenant};
 pub use git::Git;
 pub use guest::{Guest, Listing};
-pub use images::{Images, Lower, ProgressSender, PullSender, Rootfs};
+pub use images::{Commit, Images, Keep, Lower, ProgressSender, PullSender, Rootfs};
 pub use runtime::{
-    Adopted, ByteStream, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, Usage,
+    Adopted, ByteStream, Changes, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec,
+    Usage,
 };
 pub use store::{BlobStat, Blobs, Store};
 pub use transpiler::Transpiler;

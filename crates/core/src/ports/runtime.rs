@@ -1,5 +1,9 @@
 //! What makes sandboxes: the built-in namespaces runtime, a stronger tier, or a cluster.
 
+use std::any::Any;
+use std::fmt;
+use std::os::fd::OwnedFd;
+
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -92,6 +96,22 @@ pub struct Usage {
     pub disk_bytes: u64,
 }
 
+/// What a sandbox that does not run has written. It neither starts nor goes while this lives.
+pub struct Changes {
+    /// For each lower of its image, in their order, the top directory of what was written over it, in overlayfs' own terms
+    /// (overlayfs(5)) and with the owners that the sandbox sees. On a mount that cannot be written to. There may be more
+    /// of them than lowers; those are empty.
+    pub uppers: Vec<OwnedFd>,
+    /// What keeps the sandbox where it is.
+    pub held: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").field("uppers", &self.uppers).finish_non_exhaustive()
+    }
+}
+
 /// Makes, guards and ends sandboxes.
 ///
 /// Every method may be called again after a failure or a restart of the server, and may be called for a sandbox that
@@ -112,6 +132,11 @@ pub trait Runtime: Send + Sync {
     /// same size. A runtime that keeps no disk cannot.
     async fn create_from(&self, _spec: &RuntimeSpec, _origin: SandboxId) -> Result<()> {
         Err(Error::Unsupported { what: "a fork, by this runtime".to_owned() })
+    }
+
+    /// What a sandbox that does not run has written. A runtime that keeps no disk has nothing to show.
+    async fn changes(&self, _id: SandboxId) -> Result<Changes> {
+        Err(Error::Unsupported { what: "an image of a sandbox, by this runtime".to_owned() })
     }
 
     /// Starts the guest of a created sandbox and returns when it accepts connections.

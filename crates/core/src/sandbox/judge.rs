@@ -87,6 +87,8 @@ pub enum Verb {
     Use,
     /// Make another with a copy of its disk.
     Fork,
+    /// Make an image of what it has become.
+    Commit,
     /// Bring a stopped sandbox back.
     Start,
     /// End the processes and keep the disk.
@@ -103,9 +105,10 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Use,
         Self::Fork,
+        Self::Commit,
         Self::Start,
         Self::Stop,
         Self::Pause,
@@ -120,6 +123,7 @@ impl fmt::Display for Verb {
         f.write_str(match self {
             Self::Use => "use it",
             Self::Fork => "fork",
+            Self::Commit => "make an image of it",
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Pause => "pause",
@@ -162,11 +166,11 @@ impl State {
             (Self::Running | Self::Paused | Self::Stopping | Self::Error, Verb::Stop) => Go(Self::Stopped),
             (Self::Stopped | Self::Archived, Verb::Stop) => AlreadyThere,
             // It stays what it is.
-            (Self::Stopped, Verb::Fork) => AlreadyThere,
+            (Self::Stopped, Verb::Fork | Verb::Commit) => AlreadyThere,
             (Self::Stopped | Self::Archived | Self::Error, Verb::Start) => Go(Self::Running),
 
             (Self::Creating, _)
-            | (_, Verb::Fork)
+            | (_, Verb::Fork | Verb::Commit)
             | (Self::Paused, Verb::Use | Verb::Start)
             | (Self::Stopping, Verb::Use | Verb::Start | Verb::Pause | Verb::Resume)
             | (Self::Stopped | Self::Archived | Self::Error, Verb::Use | Verb::Pause | Verb::Resume) => {
@@ -193,6 +197,7 @@ mod tests {
         //             creating running paused stopping stopped expired archived error deleted
         check(Verb::Use, [Refuse, There, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse]);
         check(Verb::Fork, [Refuse, Refuse, Refuse, Refuse, There, Refuse, Refuse, Refuse, Refuse]);
+        check(Verb::Commit, [Refuse, Refuse, Refuse, Refuse, There, Refuse, Refuse, Refuse, Refuse]);
         check(Verb::Start, [Refuse, There, Refuse, Refuse, run, Refuse, run, run, Refuse]);
         check(Verb::Stop, [Refuse, stop, stop, stop, There, Refuse, There, stop, Refuse]);
         check(Verb::Pause, [Refuse, pause, There, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse]);

@@ -138,8 +138,8 @@ impl Driver {
                 self.context.ports.runtime.pause(self.entry.id).await?;
                 self.enter(State::Paused, Some(reason)).await?;
             }
-            // A fork changes nothing of the sandbox that it is of, and does not come here.
-            Verb::Fork => {}
+            // These change nothing of the sandbox that they are of, and do not come here.
+            Verb::Fork | Verb::Commit => {}
             Verb::Resume => {
                 self.context.ports.runtime.resume(self.entry.id).await?;
                 self.entry.activity.touch(&*self.context.ports.clock);

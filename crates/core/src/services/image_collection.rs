@@ -34,12 +34,18 @@ pub(super) struct HeldImage {
 pub(super) async fn obtain_held(context: &Arc<Context>, account: AccountId, name: &str) -> Result<HeldImage> {
     loop {
         let image = super::images::obtain(context, account, name).await?;
-        let held = Arc::clone(&context.images_in_use).read_owned().await;
         // It may have gone before it was held, and is pulled again then.
-        if context.ports.images.find(&image.digest.to_string()).await?.is_some() {
-            return Ok(HeldImage { image, _held: held });
+        if let Some(held) = hold(context, &image.digest).await? {
+            return Ok(held);
         }
     }
+}
+
+/// Holds an image, if it is here.
+pub(super) async fn hold(context: &Arc<Context>, image: &Digest) -> Result<Option<HeldImage>> {
+    let held = Arc::clone(&context.images_in_use).read_owned().await;
+    let found = context.ports.images.find(&image.to_string()).await?;
+    Ok(found.map(|image| HeldImage { image, _held: held }))
 }
 
 /// Keeps creates from looking for an image, once none is between its look and its sandbox.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lazaret_core::{Digest, ImageConfig};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 /// Most variables, labels and words of a command. Real images have dozens.
 const ITEMS_MAX: usize = 1024;
@@ -114,6 +115,51 @@ pub(crate) fn for_rootfs(diff_id: &Digest) -> Vec<u8> {
         rootfs: RootfsSection { kind: "layers".to_owned(), diff_ids: vec![diff_id.to_string()] },
     };
     serde_json::to_vec(&file).expect("strings and lists of strings are always JSON")
+}
+
+/// The configuration of an image made of another one: what it says, but for how the image runs, and one more layer if
+/// there is one. Parts of `base` that are not known here stay as they are.
+///
+/// # Errors
+/// [`ConfigError::Json`] for a base that is not a configuration.
+pub(crate) fn derived(
+    base: &[u8],
+    run: &ImageConfig,
+    diff_id: Option<&Digest>,
+    made_by: &str,
+) -> Result<Vec<u8>, ConfigError> {
+    let mut file: Map<String, Value> = serde_json::from_slice(base).map_err(ConfigError::Json)?;
+    // Told for the base and not true of this one.
+    for key in ["created", "container", "container_config", "id", "parent"] {
+        file.remove(key);
+    }
+    let config = file.entry("config").or_insert(Value::Null);
+    if !config.is_object() {
+        *config = Value::Object(Map::new());
+    }
+    let env: Vec<String> = run.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let fields = [
+        ("Env", json!(env)),
+        ("WorkingDir", json!(run.working_dir.as_deref().unwrap_or_default())),
+        ("User", json!(run.user.as_deref().unwrap_or_default())),
+        ("Entrypoint", json!(run.entrypoint)),
+        ("Cmd", json!(run.command)),
+        ("Labels", json!(run.labels)),
+    ];
+    for (name, value) in fields {
+        config[name] = value;
+    }
+    let diff_ids = file.get_mut("rootfs").and_then(|rootfs| rootfs.get_mut("diff_ids"));
+    let diff_ids = diff_ids.and_then(Value::as_array_mut);
+    let diff_ids = diff_ids.ok_or(ConfigError::Field { field: "rootfs.diff_ids" })?;
+    diff_ids.extend(diff_id.map(|diff_id| json!(diff_id.to_string())));
+    // Without a time: the same image is the same whenever it is made.
+    let step = json!({ "created_by": made_by, "empty_layer": diff_id.is_none() });
+    match file.entry("history").or_insert_with(|| json!([])) {
+        Value::Array(history) => history.push(step),
+        other => *other = json!([step]),
+    }
+    Ok(serde_json::to_vec(&file).expect("a value of JSON is always JSON"))
 }
 
 /// The only operating system whose programs run in a sandbox.
@@ -232,6 +278,30 @@ mod tests {
         let error = parse(other.as_bytes()).unwrap_err().to_string();
         assert_eq!(error, format!("the image is for linux/s390x; this machine runs {}", this_platform()));
         assert!(matches!(parse(b"[]"), Err(ConfigError::Json(_))));
+    }
+
+    #[test]
+    fn what_is_made_of_an_image_says_what_the_image_says_but_for_how_it_runs() {
+        let base = config(r#"{"Env":["A=b"],"User":"daemon","ExposedPorts":{"80/tcp":{}}}"#);
+        let run = ImageConfig {
+            env: vec![("A".to_owned(), "c=d".to_owned())],
+            entrypoint: vec!["/e".to_owned()],
+            labels: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+            ..ImageConfig::default()
+        };
+        let layer = Digest::from_bytes([7; 32]);
+        let json = derived(base.as_bytes(), &run, Some(&layer), "RUN true").unwrap();
+        let parsed = parse(&json).unwrap();
+        assert_eq!((parsed.run, parsed.diff_ids.len(), parsed.diff_ids[1]), (run.clone(), 2, layer));
+        let value: Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(value["config"]["ExposedPorts"], json!({ "80/tcp": {} }));
+        assert_eq!(value["history"][0]["created_by"], "x");
+        assert_eq!(value["history"][1], json!({ "created_by": "RUN true", "empty_layer": false }));
+        assert_eq!(value.get("created"), None);
+
+        let same = derived(&json, &run, None, "ENV x").unwrap();
+        assert_eq!(parse(&same).unwrap().diff_ids.len(), 2);
+        assert!(matches!(derived(b"{}", &run, None, ""), Err(ConfigError::Field { .. })));
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub(crate) struct Record {
     pub(crate) bytes: u64,
     /// When it came here.
     pub(crate) created_at: Timestamp,
-    /// It came from a registry, and can be had again.
-    pub(crate) pulled: bool,
+    /// Collection may take it: it came from a registry, or was made to be kept for as long as it is used.
+    pub(crate) replaceable: bool,
 }
 
 /// The blobs that an OCI image came from.
@@ -56,7 +56,7 @@ struct StoredRecord {
     config: Option<String>,
     bytes: u64,
     created_at_unix_micros: i64,
-    /// Absent in records of images that did not come from a registry.
+    /// [`Record::replaceable`], by its first meaning; absent in records of images that are not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pulled: bool,
 }
@@ -75,7 +75,7 @@ impl Record {
             config: source.map(|source| source.config.to_string()),
             bytes: self.bytes,
             created_at_unix_micros: self.created_at.unix_micros(),
-            pulled: self.pulled,
+            pulled: self.replaceable,
         };
         let path = layout.record(image);
         let json = serde_json::to_vec(&stored)
@@ -105,7 +105,7 @@ impl StoredRecord {
             config: ImageConfig::default(),
             bytes: stored.bytes,
             created_at: Timestamp::from_unix_micros(stored.created_at_unix_micros),
-            pulled: stored.pulled,
+            replaceable: stored.pulled,
         };
         Ok((record, source))
     }

@@ -340,7 +340,7 @@ fn drain(mut stream: impl Read, budget: &mut Budget) -> Result<(), LayerError> {
 }
 
 /// A name as it goes into a message: bounded and on one line.
-fn printable(name: &[u8]) -> String {
+pub(crate) fn printable(name: &[u8]) -> String {
     const SHOWN_BYTES: usize = 200;
     let cut = &name[..name.len().min(SHOWN_BYTES)];
     let dots = if cut.len() < name.len() { "..." } else { "" };

@@ -14,7 +14,7 @@
 //! Not here: what an entry means (`layer`), and whether it may be applied at all.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -172,6 +172,8 @@ impl Tree {
         );
         let mut buffer = vec![0; COPY_BUFFER_BYTES];
         let mut written: u64 = 0;
+        let mut hole = false;
+        let failed = |call| move |source| TreeError::Call { call, source };
         loop {
             let count = match contents.read(&mut buffer) {
                 Ok(0) => break,
@@ -179,8 +181,16 @@ impl Tree {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(TreeError::Read(error)),
             };
-            file.write_all(&buffer[..count]).map_err(|source| TreeError::Call { call: "write", source })?;
             written += count as u64;
+            // Zeros become a hole: a file of a terabyte of them takes no room where it comes from, and none here.
+            if buffer[..count].iter().all(|byte| *byte == 0) {
+                hole = file.seek(SeekFrom::Start(written)).map(|_| true).map_err(failed("lseek"))?;
+            } else {
+                hole = file.write_all(&buffer[..count]).map(|()| false).map_err(failed("write"))?;
+            }
+        }
+        if hole {
+            file.set_len(written).map_err(failed("ftruncate"))?;
         }
         apply(file.as_fd(), attributes)?;
         Ok(written)

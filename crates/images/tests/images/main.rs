@@ -3,6 +3,7 @@
 mod debian_image;
 mod host_image;
 mod image_collection;
+mod image_commit;
 mod image_import;
 mod image_pull;
 mod registry;

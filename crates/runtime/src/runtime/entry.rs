@@ -76,7 +76,7 @@ impl Living {
 #[derive(Debug, Default)]
 pub(super) struct Entry {
     /// Held by the verb that is at work.
-    pub(super) verbs: tokio::sync::Mutex<()>,
+    pub(super) verbs: Arc<tokio::sync::Mutex<()>>,
     living: Mutex<Option<Arc<Living>>>,
 }
 

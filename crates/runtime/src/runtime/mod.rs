@@ -13,6 +13,7 @@
 //! spawner).
 
 mod adopt;
+mod changes;
 mod entry;
 mod fork;
 mod lifecycle;
@@ -24,7 +25,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lazaret_core::ports::{
-    Adopted, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
+    Adopted, Changes, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec,
+    SandboxAddresses, Usage,
 };
 use lazaret_core::{EgressPolicy, Result, SandboxId};
 
@@ -203,6 +205,10 @@ impl Runtime for NamespacesRuntime {
 
     async fn create_from(&self, spec: &RuntimeSpec, origin: SandboxId) -> Result<()> {
         Ok(self.fork_sandbox(spec, origin).await?)
+    }
+
+    async fn changes(&self, id: SandboxId) -> Result<Changes> {
+        Ok(self.read_changes(id).await?)
     }
 
     async fn start(&self, spec: &RuntimeSpec) -> Result<Instance> {

@@ -12,7 +12,7 @@ use super::serve::{Living, Spawner, cgroup_error};
 use super::start::Starting;
 use super::wire::{Answer, Usage, Verb};
 use crate::cgroup::{self, Group};
-use crate::disk::{open_again, top_directory};
+use crate::disk::{open_again, open_to_read, top_directory};
 use crate::error::{At, SetupError, Step};
 use crate::guard::Volume;
 use crate::layout::{DISK, SOCKET};
@@ -31,6 +31,7 @@ impl Spawner {
     pub(super) fn handle(&mut self, verb: Verb, starting: &[Starting]) -> (Answer, Vec<OwnedFd>) {
         let outcome = match verb {
             Verb::Adopt { id, run } => return self.adopt(id, &run),
+            Verb::ShowDisk { id } => return self.show_disk(&id),
             Verb::Sweep => self.sweep(starting),
             Verb::Terminate { id } => self.terminate(&id),
             Verb::Measure { id } => self.measure(&id),
@@ -74,6 +75,13 @@ impl Spawner {
                 (Answer::Found { alive: true, paused }, for_server)
             }
             Ok(None) => (Answer::Found { alive: false, paused: false }, Vec::new()),
+            Err(error) => (Answer::Failed(error.into()), Vec::new()),
+        }
+    }
+
+    fn show_disk(&self, id: &str) -> (Answer, Vec<OwnedFd>) {
+        match open_to_read(&self.data.sandboxes().join(id).join(DISK)) {
+            Ok(top) => (Answer::Done, vec![top]),
             Err(error) => (Answer::Failed(error.into()), Vec::new()),
         }
     }

@@ -94,6 +94,9 @@ pub(crate) enum Verb {
     Adopt { id: String, run: Run },
     /// Remove every cgroup of ours that belongs to no sandbox which was started or adopted.
     Sweep,
+    /// Mount the disk of a sandbox that does not run, so that nothing can write to it. Its top directory comes along with
+    /// `Done`.
+    ShowDisk { id: String },
     /// SIGTERM to every process but the guest.
     Terminate { id: String },
     /// What the sandbox uses, and how many processes it has. Answered by `Usage`.

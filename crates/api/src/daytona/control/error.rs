@@ -100,7 +100,7 @@ fn refused(state: State, verb: Verb) -> (StatusCode, String) {
         (_, Verb::Start | Verb::Resume) => "Sandbox is not in valid state",
         (_, Verb::Stop) => "Sandbox is not in a stoppable state",
         (_, Verb::Pause | Verb::Use) => "Sandbox is not started",
-        (_, Verb::Fork) => "Sandbox is not stopped",
+        (_, Verb::Fork | Verb::Commit) => "Sandbox is not stopped",
         (_, Verb::Expire | Verb::Delete) => "Sandbox is not in valid state",
     };
     (StatusCode::BAD_REQUEST, text.to_owned())

@@ -1,0 +1,151 @@
+//! An image made of another one and of what a sandbox of it has written.
+//!
+//! ```text
+//! upper of the sandbox ─changes─▶ OCI layer ─pipe─▶ assembly, which shares the files of the base ─▶ publish
+//!                                   └ diff id, on the way
+//! ```
+//!
+//! The upper becomes a layer as any tool would write it, and that is applied like one from a stranger: what a tenant has put
+//! into a sandbox meets the same checks and limits as what it could have imported. Nothing is in the store before it is
+//! whole. Not here: mounting the upper (runtime), and who may ask for it (core).
+
+mod archive;
+mod changes;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use lazaret_core::ports::{Commit, Keep};
+use lazaret_core::{Digest, Image};
+
+use crate::archive::config;
+use crate::assembly::{Assembly, chain_id};
+use crate::error::{ImagesError, ImportError};
+use crate::hash::digest_of;
+use crate::import::Unpacked;
+use crate::shared::{Shared, blocking, lock, stored_name};
+use crate::store::record::{Record, Source};
+pub use changes::{ChangesError, EntryProblem};
+
+/// Makes the image.
+///
+/// # Errors
+/// [`ImagesError`]; nothing is kept then.
+pub(crate) async fn commit(shared: &Arc<Shared>, mut commit: Commit) -> Result<Image, ImagesError> {
+    let name = commit.name.take().map(|name| stored_name(&name)).transpose()?;
+    let base = blocking(shared, {
+        let digest = commit.base;
+        move |shared| shared.base(&digest)
+    })
+    .await?;
+    let Some(changes) = commit.changes.take() else {
+        return blocking(shared, move |shared| shared.reconfigure(&base, &commit, name)).await;
+    };
+    let (tree, lowest) = (base.record.tree, base.diff_ids.len());
+    let assembly = blocking(shared, move |shared| shared.begin_on_tree(&tree, lowest)).await?;
+    // Dropped with this future: nobody unpacks what nobody waits for.
+    let _stop = assembly.stop().drop_guard();
+    blocking(shared, move |shared| {
+        let made = shared.layered(&base, assembly, changes.uppers.first(), &commit, name);
+        // Only now may the sandbox start again.
+        drop(changes);
+        made
+    })
+    .await
+}
+
+/// The image that another one is made of.
+#[derive(Debug)]
+struct Base {
+    record: Record,
+    /// Its configuration, as it is stored.
+    config: Vec<u8>,
+    diff_ids: Vec<Digest>,
+}
+
+impl Shared {
+    fn base(&self, image: &Digest) -> Result<Base, ImagesError> {
+        let record = lock(&self.state).index.records.get(image).cloned();
+        let record = record.ok_or_else(|| ImagesError::NotFound(image.to_string()))?;
+        let Some(source) = &record.source else { return Err(ImagesError::OfHost) };
+        let path = self.layout.blob(&source.config);
+        let config = std::fs::read(&path).map_err(ImagesError::disk("read", path))?;
+        let parsed = config::parse(&config).map_err(|error| ImportError::Archive(error.into()))?;
+        self.limits.check_layers(parsed.diff_ids.len() + 1).map_err(ImportError::Exceeded)?;
+        Ok(Base { record, config, diff_ids: parsed.diff_ids })
+    }
+
+    /// An image with one layer more.
+    fn layered(
+        &self,
+        base: &Base,
+        mut assembly: Assembly,
+        upper: Option<&OwnedFd>,
+        commit: &Commit,
+        name: Option<String>,
+    ) -> Result<Image, ImagesError> {
+        let diff_id = match upper {
+            Some(upper) => self.pour(upper, &mut assembly)?,
+            None => return Err(ImagesError::NoChanges),
+        };
+        let json = config::derived(&base.config, &commit.config, Some(&diff_id), &commit.made_by)
+            .map_err(|error| ImportError::Archive(error.into()))?;
+        let run = config::parse(&json).map_err(|error| ImportError::Archive(error.into()))?.run;
+        let diff_ids = [&base.diff_ids[..], &[diff_id]].concat();
+        let (bytes, workspace) = assembly.finish()?;
+        let digest = digest_of(&json);
+        self.publish(Unpacked {
+            image: digest,
+            tree: chain_id(&diff_ids),
+            manifest: None,
+            config: (digest, json),
+            run,
+            bytes,
+            names: name.into_iter().collect(),
+            replaceable: commit.keep == Keep::WhileUsed,
+            workspace,
+        })
+    }
+
+    /// Applies what is in an upper, and returns its diff id.
+    fn pour(&self, upper: &OwnedFd, assembly: &mut Assembly) -> Result<Digest, ImagesError> {
+        let pipe = |source| ImagesError::Import(ImportError::Upload(source));
+        let (reader, writer) = io::pipe().map_err(pipe)?;
+        let (written, applied) = std::thread::scope(|scope| {
+            let writing = scope.spawn(|| changes::write(upper, io::BufWriter::new(writer), self.limits));
+            // The reader goes with this statement, so that a writer whose layer was refused does not wait for ever.
+            let applied = assembly.apply_stream(io::BufReader::new(reader));
+            (writing.join(), applied)
+        });
+        match (written, applied) {
+            // The other end was closed, which has its reason.
+            (Ok(Err(ChangesError::Write(_))), Err(error)) => Err(error.into()),
+            (Ok(Err(error)), _) => Err(error.into()),
+            (Err(_panic), _) => Err(pipe(io::Error::other("the thread that reads the changes failed"))),
+            (Ok(Ok(())), applied) => Ok(applied?),
+        }
+    }
+
+    /// An image with the same layers and another configuration.
+    fn reconfigure(&self, base: &Base, commit: &Commit, name: Option<String>) -> Result<Image, ImagesError> {
+        let json = config::derived(&base.config, &commit.config, None, &commit.made_by)
+            .map_err(|error| ImportError::Archive(error.into()))?;
+        let run = config::parse(&json).map_err(|error| ImportError::Archive(error.into()))?.run;
+        let digest = digest_of(&json);
+        let _changing = lock(&self.changing);
+        // It may have gone since it was looked at, and its tree with it.
+        if !lock(&self.state).index.records.contains_key(&commit.base) {
+            return Err(ImagesError::NotFound(commit.base.to_string()));
+        }
+        let record = Record {
+            tree: base.record.tree,
+            source: Some(Source { manifest: None, config: digest }),
+            config: run,
+            bytes: base.record.bytes,
+            created_at: self.clock.now(),
+            replaceable: commit.keep == Keep::WhileUsed,
+        };
+        self.enter(digest, record, &[(digest, json)], name.into_iter().collect())
+    }
+}
