@@ -1,7 +1,7 @@
 """schemathesis against the document that the server serves: no 5xx, no undeclared answer, none that its schema forbids.
 
-Needs a server without bounds on rates. Left out are the operations that would end what the others are tried with, and what
-a port inside answers (502 for a port that nobody listens on is right).
+Needs a server without bounds on rates and that pulls no image by itself. Left out are the operations that would end what the
+others are tried with, and those for which 502 is right: a pull from a registry that is not there, a port that nobody listens on.
 """
 
 import json
@@ -14,7 +14,8 @@ import urllib.request
 
 URL = os.environ["LAZARET_URL"]
 KEY = os.environ["LAZARET_API_KEY"]
-LEFT_OUT = ["delete_account", "delete_key", "delete_sandbox", "pause_sandbox", "stop_sandbox", "forward_to_port"]
+LEFT_OUT = ["delete_account", "delete_key", "delete_sandbox", "pause_sandbox", "stop_sandbox"]
+LEFT_OUT += ["pull_image", "forward_to_port"]
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # Fewer would mean that most of the document was not tried.
 CASES_AT_LEAST = 300
@@ -30,7 +31,7 @@ with urllib.request.urlopen(request, timeout=30) as answer:
 here = pathlib.Path(__file__).parent
 command = [pathlib.Path(sys.executable).with_name("schemathesis"), "--config-file", here / "schemathesis.toml"]
 command += ["run", f"{URL}/lazaret/v1/openapi.json", "--header", f"Authorization: Bearer {KEY}", "--checks", CHECKS]
-command += ["--request-timeout", "30", "--continue-on-failure", "--max-time", "120"]
+command += ["--request-timeout", "30", "--continue-on-failure"]
 for operation in LEFT_OUT:
     command += ["--exclude-operation-id", operation]
 run = subprocess.run(command, capture_output=True, text=True, timeout=160)

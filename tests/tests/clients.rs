@@ -101,8 +101,8 @@ fn the_mcp_conformance_suite_passes_for_what_is_claimed() {
 
 #[test]
 fn the_served_document_holds_against_requests_made_from_it() {
-    let no_rates = "[http]\nrequests_per_second = 0\nrefusals_per_minute = 0";
-    let server = Server::start_configured(&binary(), &[], no_rates).expect("start a server");
+    let settings = "[http]\nrequests_per_second = 0\nrefusals_per_minute = 0\n[images]\npull = \"never\"";
+    let server = Server::start_configured(&binary(), &[], settings).expect("start a server");
     let program = clients().join("schemathesis/bin/python");
     check_against(&server, &program, "python_schemathesis.py", &[]);
 }
