@@ -33,6 +33,7 @@ mod daytona;
 mod download;
 mod extract;
 mod failure;
+mod form;
 mod ids;
 mod native;
 mod openai;

@@ -52,6 +52,8 @@ pub(crate) trait Dialect: Send + Sync + 'static {
 pub enum Access {
     /// Whoever has a key.
     Key,
+    /// Whoever has a key, or what the handler takes in its place: it asks by itself.
+    Own,
     /// Anybody; the handler may still look closer.
     Open,
 }
@@ -137,6 +139,15 @@ impl<D: Dialect> Routes<D> {
         T: 'static,
     {
         self.entry(method, path, Access::Key, Answer::Unbounded, handler)
+    }
+
+    /// A route that asks for a key or something in its place by itself, and may take as long as it likes.
+    pub(crate) fn own_stream<H, T>(self, method: Method, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        self.entry(method, path, Access::Own, Answer::Unbounded, handler)
     }
 
     /// A route that needs no key.

@@ -270,6 +270,8 @@ words!(
         WaitingCells => "cells that wait in this context",
         /// Connections to one guest.
         GuestConnections => "concurrent operations in this sandbox",
+        /// Withdrawn previews of one sandbox.
+        Withdrawals => "withdrawn previews of this sandbox",
         /// Keys of one account.
         Keys => "keys of this account",
         /// Free space of the host's data directory.
@@ -310,6 +312,8 @@ words!(
         LinkNotFollowed => "symbolic link not followed",
         /// The file system is mounted read-only.
         ReadOnly => "read-only file system",
+        /// The other name is on another file system, and copying there takes too long.
+        CrossDevice => "too large to be moved to another file system",
         /// The path has a NUL byte or is empty.
         InvalidPath => "not a valid path",
         /// Any other error of the kernel inside.

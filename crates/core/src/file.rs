@@ -104,6 +104,82 @@ pub struct FileEntry {
     pub link_target: Option<Vec<u8>>,
 }
 
+/// What is told of a symbolic link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Links {
+    /// That it is one.
+    #[default]
+    Kept,
+    /// What it leads to; one that leads nowhere is not there.
+    Followed,
+}
+
+/// Which entries of a tree, of whatever kind. No link to a directory is ever entered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TreeQuery {
+    /// At most so many names down, from 1; `None` is any number.
+    pub depth: Option<u32>,
+    /// A glob for the last name: `*`, `?`, `[a-z]`, `[^a-z]`, and a backslash before what means itself.
+    pub name: Option<String>,
+    /// What is told of links.
+    pub links: Links,
+}
+
+/// A line that holds the text that was looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineMatch {
+    /// The file.
+    pub path: FilePath,
+    /// Its number, from 1.
+    pub line: u64,
+    /// The line without its end; a long one is cut.
+    pub text: Vec<u8>,
+}
+
+/// A new owner: a user, a group or both, each by name or by id, as the sandbox knows them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The user; `None` leaves it.
+    pub user: Option<String>,
+    /// The group; `None` leaves it.
+    pub group: Option<String>,
+}
+
+impl Owner {
+    /// Both, by their ids.
+    pub fn ids(uid: u32, gid: u32) -> Self {
+        Self { user: Some(uid.to_string()), group: Some(gid.to_string()) }
+    }
+
+    /// Refuses what names nobody.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the field `owner` or `group`.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.user.is_none() && self.group.is_none() {
+            return Err(Error::invalid("owner", "or group must be given"));
+        }
+        for (field, name) in [("owner", &self.user), ("group", &self.group)] {
+            if let Some(name) = name
+                && (name.is_empty() || name.len() > 60 || name.contains(|c: char| c == ':' || c.is_control()))
+            {
+                return Err(Error::invalid(field, "is not a name or an id"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a move does to what has the new name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// A file is replaced, and so is an empty directory by a directory.
+    #[default]
+    Replaced,
+    /// It stays, and the move fails with [`crate::FileProblem::AlreadyExists`].
+    Kept,
+}
+
 /// Which part of a file to read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadRange {

@@ -32,6 +32,7 @@ pub mod limits;
 mod network;
 mod page;
 pub mod ports;
+mod preview;
 mod resources;
 mod sandbox;
 pub mod services;
@@ -52,7 +53,10 @@ pub use exec::{
     BackgroundExec, ExecEvent, ExecExit, ExecInput, ExecOutput, ExecResult, ExecSession, ExecSpec, Language,
     Stdin, Tty,
 };
-pub use file::{FileEntry, FileKind, FilePath, FileScope, ReadRange, WriteOptions};
+pub use file::{
+    Existing, FileEntry, FileKind, FilePath, FileScope, LineMatch, Links, Owner, ReadRange, TreeQuery,
+    WriteOptions,
+};
 pub use git::{
     GitAccess, GitBranches, GitChange, GitClone, GitCommand, GitCommit, GitCommitEntry, GitConfigFile,
     GitCredentials, GitFile, GitHistory, GitNewBranch, GitNewRemote, GitOutcome, GitPull, GitPush, GitRemote,
@@ -73,6 +77,7 @@ pub use network::{
     InvalidDomain, InvalidPolicy, PUBLIC_V6, SPECIAL_V4, SPECIAL_V6, Service, is_public,
 };
 pub use page::{Order, Page, PageRequest};
+pub use preview::{SIGNED_PREVIEW_BYTES, SandboxSecret, SignedPreview, Withdrawal};
 pub use resources::Resources;
 pub use sandbox::{Decision, IdleAction, LeasePolicy, Reason, Sandbox, SandboxSpec, SeedFile, State, Verb};
 pub use upload::Upload;

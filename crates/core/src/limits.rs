@@ -108,9 +108,24 @@ pub const CATALOGUE_MAX_ENTRIES: usize = 10_000;
 pub const SEED_FILES_MAX: usize = 500;
 /// Entries of one directory listing.
 pub const LIST_MAX_ENTRIES: usize = 10_000;
+/// Lines that one search for a text finds: more than anybody reads.
+pub const FIND_MAX_LINES: usize = 10_000;
+/// Longest text or glob that a search looks for, in bytes; the guest has the same bound.
+pub const PATTERN_MAX_BYTES: usize = 4096;
+/// Longest text that takes the place of another, in bytes: with the text that goes, it fits into one request to the guest.
+pub const REPLACEMENT_MAX_BYTES: usize = 512 * 1024;
+/// Files that one request may read, write or change one after another.
+pub const FILES_MAX: usize = 1_000;
 
 /// Largest file that the download action answers with, in bytes: the contract's own figure.
 pub const ACTION_DOWNLOAD_MAX_BYTES: u64 = 100 * MIB;
+
+/// Longest life of a signed preview.
+pub const SIGNED_PREVIEW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a browser that was let into a preview is let in again.
+pub const PREVIEW_PASS_LIFE: Duration = Duration::from_secs(60 * 60);
+/// Signed previews of one sandbox that are withdrawn before their end and remembered until then.
+pub const WITHDRAWALS_MAX: usize = 1_000;
 
 /// Sandboxes of one account that exist at once, unless its tier says otherwise.
 pub const SANDBOXES_MAX: usize = 2_000;

@@ -44,6 +44,18 @@ pub(crate) fn identify(spec: Option<&str>) -> Result<Identity, Failure> {
     resolve(spec.unwrap_or("0"), &passwd, &group)
 }
 
+/// Looks the name or id of a group up.
+///
+/// # Errors
+/// `UnknownUser`, naming what is unknown.
+pub(crate) fn group(spec: &str) -> Result<u32, Failure> {
+    if spec.len() > USER_MAX {
+        return Err(unknown("group", "longer than any name"));
+    }
+    let group = small_file::read("/etc/group").unwrap_or_default();
+    find_group(spec, &group).ok_or_else(|| unknown("group", spec))
+}
+
 fn resolve(spec: &str, passwd: &[u8], group: &[u8]) -> Result<Identity, Failure> {
     if spec.len() > USER_MAX {
         return Err(unknown("user", "longer than any name"));

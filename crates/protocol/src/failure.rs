@@ -161,6 +161,8 @@ error_kinds! {
     FileTooLarge = 44,
     /// The tree is deeper than the guest goes.
     TreeTooDeep = 45,
+    /// The text or glob to look for is empty, too long or not well-formed.
+    BadPattern = 46,
     /// Nothing listens on the port.
     ConnectionRefused = 60,
     /// The host gave the sandbox no program of that name when it started.

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   Stat      ─▶ Metadata                       Mkdir Rename Remove Chmod Chown Symlink ─▶ Done
-//!   List Walk ─▶ Entries* ─▶ ListEnd            Readlink ─▶ Link
+//!   List Walk ─▶ Entries* ─▶ ListEnd            Readlink ─▶ Link                         Move ─▶ Done
 //!   Read      ─▶ Metadata ─▶ Data* ─▶ Done      Write ─(Data* Commit)▶ Written
+//!   Find      ─▶ Matches* ─▶ ListEnd            ReplaceText ─▶ Replaced
 //! ```
 
 use alloc::string::String;
@@ -67,16 +68,65 @@ pub struct List {
     pub limit: u32,
 }
 
-/// The regular files of a tree, following no links and staying on any file system it meets.
+/// The entries of a tree, entering no links and staying on any file system it meets.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Walk {
     /// The root of the tree.
     #[n(0)]
     pub target: Target,
-    /// Most files to send; more set the flag in `ListEnd`.
+    /// Most entries to send; more set the flag in `ListEnd`.
     #[n(1)]
     pub limit: u32,
+    /// Which entries; `None` is all regular files. Since version 3.
+    #[n(2)]
+    pub selection: Option<Selection>,
+}
+
+/// Entries of every kind, as far as they are as this says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Selection {
+    /// At most so many names below the root; 1 is its own entries. `None` is any number.
+    #[n(0)]
+    pub depth: Option<u32>,
+    /// A glob that the last name matches: `*`, `?`, `[a-z]`, `[^a-z]`, and a backslash before what means itself.
+    #[n(1)]
+    pub name: Option<ByteString>,
+    /// Tell of what a link points to, and leave out a link that points nowhere. Impossible with `beneath`.
+    #[n(2)]
+    #[cbor(default)]
+    pub follow: bool,
+}
+
+/// The lines with a text in a file, or in the regular files of a tree that look like text.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Find {
+    /// The file or the root of the tree.
+    #[n(0)]
+    pub target: Target,
+    /// The text, at most [`crate::limits::PATTERN_MAX`] bytes. Every byte means itself.
+    #[n(1)]
+    pub text: ByteString,
+    /// Most lines to send; more set the flag in `ListEnd`.
+    #[n(2)]
+    pub limit: u32,
+}
+
+/// Put one text in the place of another, everywhere in a regular file, in one step.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ReplaceText {
+    /// The file; links are followed, except beneath a root.
+    #[n(0)]
+    pub target: Target,
+    /// The text that goes, at most [`crate::limits::PATTERN_MAX`] bytes. Every byte means itself.
+    #[n(1)]
+    pub text: ByteString,
+    /// The text that comes.
+    #[n(2)]
+    pub with: ByteString,
 }
 
 /// The contents of a regular file.
@@ -190,6 +240,18 @@ pub struct Chmod {
     pub mode: u32,
 }
 
+/// A part of a file's ownership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum OwnerPart {
+    /// The user.
+    #[n(0)]
+    User,
+    /// The group.
+    #[n(1)]
+    Group,
+}
+
 /// Change the owner and group.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -200,6 +262,9 @@ pub struct Chown {
     /// The new owner, in the words of [`crate::Exec::user`].
     #[n(1)]
     pub owner: String,
+    /// Change this part alone; `None` is both. For the group, `owner` is the name or id of a group. Since version 3.
+    #[n(2)]
+    pub only: Option<OwnerPart>,
 }
 
 /// Make a symbolic link.

@@ -9,7 +9,7 @@ use crate::exec::{Attached, ExecState, Exited, Started};
 use crate::failure::Failure;
 use crate::frame::{Frame, FrameError, decode_cbor, encode_cbor, encode_frame};
 use crate::kind::{GuestKind, Kind};
-use crate::metadata::{Entry, Metadata};
+use crate::metadata::{Entry, Match, Metadata};
 
 /// Anything the guest says. Bulk bytes are borrowed from the frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,10 @@ pub enum GuestMessage<'a> {
     Link(Link),
     /// The port is connected; its bytes follow, without frames.
     Connected,
+    /// Lines that hold what was looked for.
+    Matches(Vec<Match>),
+    /// The text was replaced; nothing follows.
+    Replaced(Replaced),
 }
 
 /// Payload of [`GuestMessage::Hello`].
@@ -101,6 +105,15 @@ pub struct Link {
     pub points_to: ByteString,
 }
 
+/// Payload of [`GuestMessage::Replaced`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Replaced {
+    /// How often the text was found; at none, the file is untouched.
+    #[n(0)]
+    pub count: u64,
+}
+
 impl<'a> GuestMessage<'a> {
     /// Appends the message as one frame.
     ///
@@ -125,6 +138,8 @@ impl<'a> GuestMessage<'a> {
             Self::Written(written) => encode_cbor(GuestKind::Written, written, out),
             Self::Link(link) => encode_cbor(GuestKind::Link, link, out),
             Self::Connected => encode_frame(GuestKind::Connected, &[], out),
+            Self::Matches(matches) => encode_cbor(GuestKind::Matches, matches, out),
+            Self::Replaced(replaced) => encode_cbor(GuestKind::Replaced, replaced, out),
         }
     }
 
@@ -154,6 +169,8 @@ impl<'a> GuestMessage<'a> {
             GuestKind::Data => Self::Data(frame.payload),
             GuestKind::Written => Self::Written(decode_cbor(frame)?),
             GuestKind::Link => Self::Link(decode_cbor(frame)?),
+            GuestKind::Matches => Self::Matches(decode_cbor(frame)?),
+            GuestKind::Replaced => Self::Replaced(decode_cbor(frame)?),
         })
     }
 }

@@ -74,6 +74,10 @@ pub enum GuestKind {
     Link = 0x90,
     /// Connected to a port; what follows in both directions is its bytes, and no more frames. Since version 2.
     Connected = 0x91,
+    /// Some lines that hold what was looked for. Since version 3.
+    Matches = 0xa0,
+    /// The text was replaced; nothing follows. Since version 3.
+    Replaced = 0xa1,
 }
 
 impl Kind for HostKind {
@@ -123,6 +127,8 @@ impl Kind for GuestKind {
             0x8f => Self::Written,
             0x90 => Self::Link,
             0x91 => Self::Connected,
+            0xa0 => Self::Matches,
+            0xa1 => Self::Replaced,
             _ => return None,
         })
     }
@@ -147,7 +153,9 @@ impl Kind for GuestKind {
             | Self::ListEnd
             | Self::Written
             | Self::Link
-            | Self::Connected => CONTROL_MAX,
+            | Self::Connected
+            | Self::Matches
+            | Self::Replaced => CONTROL_MAX,
         }
     }
 }

@@ -50,14 +50,14 @@ pub use exec::{
 };
 pub use failure::{ErrorKind, Failure};
 pub use files::{
-    Chmod, Chown, Disposition, List, Mkdir, Read, Readlink, Remove, Rename, Stat, Symlink, Target, Walk,
-    Write,
+    Chmod, Chown, Disposition, Find, List, Mkdir, OwnerPart, Read, Readlink, Remove, Rename, ReplaceText,
+    Selection, Stat, Symlink, Target, Walk, Write,
 };
 pub use frame::{Decoder, Frame, FrameError, HEADER_BYTES, Header};
 pub use guest_message::GuestMessage;
 pub use host_message::HostMessage;
 pub use kind::{GuestKind, HostKind, Kind};
-pub use metadata::{Entry, FileKind, Metadata};
+pub use metadata::{Entry, FileKind, Match, Metadata};
 pub use program::RunProgram;
 pub use request::{Dial, Request, RequestBody};
 pub use version::PROTOCOL_VERSION;

@@ -28,6 +28,12 @@ pub const EXEC_ID_MAX: usize = 64;
 /// Twice the 32 bytes that `useradd` allows, with room for the colon and to spare.
 pub const USER_MAX: usize = 128;
 
+/// Longest text or glob that a search looks for, in bytes. A page of code is less.
+pub const PATTERN_MAX: usize = 4096;
+
+/// Bytes of a line that a match repeats: a screen full, and then some. The rest is cut.
+pub const MATCH_LINE_MAX: usize = 4096;
+
 /// Bytes of a background exec's arguments that a listing repeats.
 pub const LISTED_ARGV_MAX: usize = 4096;
 
@@ -39,4 +45,6 @@ pub const TTY_SIDE_MAX: u16 = 4096;
 
 // An entry of a listing and a failure always fit into one control frame.
 const _: () = assert!(PATH_MAX + FAILURE_MESSAGE_MAX + 512 < CONTROL_MAX);
+// So does a match.
+const _: () = assert!(PATH_MAX + MATCH_LINE_MAX + 512 < CONTROL_MAX);
 const _: () = assert!(CONTROL_MAX <= REQUEST_MAX && DATA_MAX <= REQUEST_MAX);

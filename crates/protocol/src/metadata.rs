@@ -61,6 +61,21 @@ pub struct Metadata {
     pub link_target: Option<ByteString>,
 }
 
+/// A line that holds the text that was looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Match {
+    /// The file's path relative to the root of the search; empty when that is the file.
+    #[n(0)]
+    pub path: ByteString,
+    /// Number of the line, from 1.
+    #[n(1)]
+    pub line: u64,
+    /// The line without its end, cut at [`crate::limits::MATCH_LINE_MAX`].
+    #[n(2)]
+    pub text: ByteString,
+}
+
 /// One entry of a directory or a tree.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]

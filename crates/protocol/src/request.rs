@@ -5,7 +5,9 @@ use alloc::boxed::Box;
 use minicbor::{Decode, Encode};
 
 use crate::exec::{Attach, Exec, RemoveExec, SignalExec};
-use crate::files::{Chmod, Chown, List, Mkdir, Read, Readlink, Remove, Rename, Stat, Symlink, Walk, Write};
+use crate::files::{
+    Chmod, Chown, Find, List, Mkdir, Read, Readlink, Remove, Rename, ReplaceText, Stat, Symlink, Walk, Write,
+};
 use crate::program::RunProgram;
 use crate::version::PROTOCOL_VERSION;
 
@@ -81,6 +83,15 @@ pub enum RequestBody {
     /// Read a symbolic link.
     #[n(27)]
     Readlink(#[n(0)] Readlink),
+    /// Lines with a text. Since version 3.
+    #[n(28)]
+    Find(#[n(0)] Find),
+    /// Put one text in the place of another. Since version 3.
+    #[n(29)]
+    ReplaceText(#[n(0)] ReplaceText),
+    /// Rename a file; or copy and remove it, where the new name is on another file system. Since version 3.
+    #[n(30)]
+    Move(#[n(0)] Rename),
     /// Connect to a port inside. Since version 2.
     #[n(32)]
     Dial(#[n(0)] Dial),
@@ -112,6 +123,11 @@ impl RequestBody {
     pub fn needs(&self) -> u32 {
         // Without `_`, so that a new request has to say since when it exists.
         match self {
+            Self::Walk(Walk { selection: Some(_), .. })
+            | Self::Chown(Chown { only: Some(_), .. })
+            | Self::Find(_)
+            | Self::ReplaceText(_)
+            | Self::Move(_) => 3,
             Self::Hello
             | Self::Exec(_)
             | Self::Attach(_)

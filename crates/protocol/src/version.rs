@@ -13,7 +13,7 @@
 /// The version that this build speaks.
 ///
 /// Raised by one with every release that adds a field, a variant or a frame kind.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// The oldest host that this guest still answers, and the oldest guest that this host still adopts.
 pub const OLDEST_SUPPORTED: u32 = 1;

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use lazaret_protocol::guest_message::{Hello, Link, ListEnd, Skipped, Written};
+use lazaret_protocol::guest_message::{Hello, Link, ListEnd, Replaced, Skipped, Written};
 use lazaret_protocol::host_message::{Resize, Signal};
 use lazaret_protocol::*;
 
 const V1: &str = include_str!("golden/v1.txt");
 const V2: &str = include_str!("golden/v2.txt");
+const V3: &str = include_str!("golden/v3.txt");
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
@@ -63,7 +64,7 @@ fn host_messages() -> Vec<(&'static str, HostMessage<'static>)> {
         ("request.remove_exec", request(RequestBody::RemoveExec(RemoveExec { id: id() }))),
         ("request.stat", request(RequestBody::Stat(Stat { target: target(), follow: true }))),
         ("request.list", request(RequestBody::List(List { target: target(), limit: 1000 }))),
-        ("request.walk", request(RequestBody::Walk(Walk { target: target(), limit: 1000 }))),
+        ("request.walk", request(RequestBody::Walk(Walk { target: target(), limit: 1000, selection: None }))),
         ("request.read", request(RequestBody::Read(Read { target: target(), offset: 5, len: Some(9) }))),
         (
             "request.write",
@@ -86,7 +87,7 @@ fn host_messages() -> Vec<(&'static str, HostMessage<'static>)> {
         ("request.chmod", request(RequestBody::Chmod(Chmod { target: target(), mode: 0o4755 }))),
         (
             "request.chown",
-            request(RequestBody::Chown(Chown { target: target(), owner: "daemon:sys".into() })),
+            request(RequestBody::Chown(Chown { target: target(), owner: "daemon:sys".into(), only: None })),
         ),
         (
             "request.symlink",
@@ -170,6 +171,39 @@ fn host_messages_of_version_2() -> Vec<(&'static str, HostMessage<'static>)> {
 fn guest_messages_of_version_2() -> Vec<(&'static str, GuestMessage<'static>)> {
     let refused = Failure::new(ErrorKind::ConnectionRefused, "cannot connect to port 8080").with_errno(111);
     vec![("connected", GuestMessage::Connected), ("failure.refused", GuestMessage::Failure(refused))]
+}
+
+fn host_messages_of_version_3() -> Vec<(&'static str, HostMessage<'static>)> {
+    let request = |body| HostMessage::Request(Request { version: 3, needs: 3, body: Some(body) });
+    let selection = Selection { depth: Some(2), name: Some("*.rs".into()), follow: true };
+    let walk = Walk { target: Target::absolute("/srv"), limit: 10, selection: Some(selection) };
+    let group =
+        Chown { target: Target::absolute("/srv/a"), owner: "users".to_owned(), only: Some(OwnerPart::Group) };
+    let find = Find { target: Target::absolute("/srv"), text: "fn main".into(), limit: 10 };
+    let replace =
+        ReplaceText { target: Target::absolute("/srv/a"), text: "old".into(), with: vec![0xff].into() };
+    let moved = Rename { target: Target::absolute("/srv/a"), to: "/tmp/a".into(), replace: false };
+    vec![
+        ("request.walk_selection", request(RequestBody::Walk(walk))),
+        ("request.chown_group", request(RequestBody::Chown(group))),
+        ("request.find", request(RequestBody::Find(find))),
+        ("request.replace_text", request(RequestBody::ReplaceText(replace))),
+        ("request.move", request(RequestBody::Move(moved))),
+    ]
+}
+
+fn guest_messages_of_version_3() -> Vec<(&'static str, GuestMessage<'static>)> {
+    let found = Match { path: "a/b.rs".into(), line: 7, text: vec![b'x', 0xff].into() };
+    vec![
+        ("matches", GuestMessage::Matches(vec![found])),
+        ("replaced", GuestMessage::Replaced(Replaced { count: 3 })),
+        ("failure.pattern", GuestMessage::Failure(Failure::new(ErrorKind::BadPattern, "the glob is empty"))),
+    ]
+}
+
+#[test]
+fn the_bytes_of_version_3_are_still_written_and_read() {
+    check(V3, host_messages_of_version_3(), guest_messages_of_version_3());
 }
 
 #[test]

@@ -11,7 +11,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use lazaret_core::ports::{Guest as _, Runtime as _};
-use lazaret_core::{Body, ExecEvent, ExecSpec, FilePath, FileScope, ReadRange, Resources, WriteOptions};
+use lazaret_core::{
+    Body, ExecEvent, ExecSpec, FilePath, FileScope, Links, ReadRange, Resources, WriteOptions,
+};
 use lazaret_runtime::GuestClient;
 use support::Host;
 use support::socket::Socket;
@@ -61,7 +63,7 @@ async fn main() {
     let scope = FileScope::default();
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        guest.stat(id, &scope, &path("/etc/passwd")).await.unwrap();
+        guest.stat(id, &scope, &path("/etc/passwd"), Links::Kept).await.unwrap();
         samples.push(start.elapsed());
     }
     report("stat of a file", &mut samples);

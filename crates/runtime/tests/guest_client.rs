@@ -10,8 +10,8 @@ use futures_util::{StreamExt as _, stream};
 use lazaret_core::ports::Guest as _;
 use lazaret_core::{
     Body, Error, ExecEvent, ExecExit, ExecId, ExecInput, ExecOutput, ExecProblem, ExecSession, ExecSpec,
-    FileKind, FilePath, FileProblem, FileScope, ReadRange, Resources, SandboxId, Stdin, Tty, WriteOptions,
-    body_from_bytes,
+    Existing, FileKind, FilePath, FileProblem, FileScope, Links, Owner, ReadRange, Resources, SandboxId,
+    Stdin, TreeQuery, Tty, WriteOptions, body_from_bytes,
 };
 use lazaret_runtime::GuestClient;
 use support::socket::Socket;
@@ -199,7 +199,7 @@ async fn dropping_the_session_ends_the_program() {
     assert_eq!(next(&mut session).await, Some(ExecEvent::Stdout(Bytes::from_static(b"ready\n"))));
     drop(session);
     support::eventually("the program ended", async || {
-        ready.guest.stat(ready.id, &FileScope::default(), &path("/tmp/ended")).await.is_ok()
+        ready.guest.stat(ready.id, &FileScope::default(), &path("/tmp/ended"), Links::Kept).await.is_ok()
     })
     .await;
     ready.host.finish().await;
@@ -282,23 +282,72 @@ async fn files_go_in_come_out_and_are_listed() {
 }
 
 #[tokio::test]
+async fn trees_are_searched_and_texts_replaced() {
+    let ready = Ready::new().await;
+    let (guest, id, scope) = (&ready.guest, ready.id, FileScope::default());
+    ready.put("/data/a/one.txt", b"first\nneedle\n").await;
+    ready.put("/data/two.rs", b"needle").await;
+    let query = TreeQuery { depth: Some(1), ..TreeQuery::default() };
+    let top = guest.tree(id, &scope, &path("/data"), &query, 10).await.unwrap();
+    assert_eq!((top.entries.len(), top.truncated), (2, false));
+    let query = TreeQuery { name: Some("*.txt".to_owned()), ..TreeQuery::default() };
+    let texts = guest.tree(id, &scope, &path("/data"), &query, 10).await.unwrap();
+    assert_eq!(texts.entries.iter().map(|entry| &entry.path).collect::<Vec<_>>(), [&path("/data/a/one.txt")]);
+    let found = guest.find_text(id, &scope, &path("/data"), b"needle", 10).await.unwrap();
+    let mut lines: Vec<_> = found.lines.iter().map(|found| (found.path.to_text(), found.line)).collect();
+    lines.sort();
+    assert_eq!(lines, [("/data/a/one.txt".to_owned(), 2), ("/data/two.rs".to_owned(), 1)]);
+    let count = guest.replace_text(id, &scope, &path("/data/two.rs"), b"ee", b"oo").await.unwrap();
+    let content = ready.get(&scope, "/data/two.rs", ReadRange::default()).await.unwrap();
+    assert_eq!((count, content.as_slice()), (1, b"noodle".as_slice()));
+    let bad = TreeQuery { name: Some("[".to_owned()), ..TreeQuery::default() };
+    let refused = guest.tree(id, &scope, &path("/data"), &bad, 10).await;
+    assert!(matches!(refused, Err(Error::Invalid { field: "pattern", .. })), "{refused:?}");
+    ready.host.finish().await;
+}
+
+#[tokio::test]
+async fn a_directory_of_the_image_moves_and_so_does_a_file_to_another_file_system() {
+    let ready = Ready::new().await;
+    let (guest, id, scope) = (&ready.guest, ready.id, FileScope::default());
+    guest.rename(id, &scope, &path("/etc"), &path("/moved"), Existing::Kept).await.unwrap();
+    guest.stat(id, &scope, &path("/moved/passwd"), Links::Kept).await.unwrap();
+    ready.put("/file", b"content").await;
+    guest.rename(id, &scope, &path("/file"), &path("/dev/shm/file"), Existing::Kept).await.unwrap();
+    let content = ready.get(&scope, "/dev/shm/file", ReadRange::default()).await.unwrap();
+    assert_eq!(content, b"content");
+    ready.put("/file", b"other").await;
+    let kept = guest.rename(id, &scope, &path("/file"), &path("/dev/shm/file"), Existing::Kept).await;
+    assert!(matches!(kept, Err(Error::File { problem: FileProblem::AlreadyExists, .. })), "{kept:?}");
+    ready.host.finish().await;
+}
+
+#[tokio::test]
 async fn names_modes_and_owners_change() {
     let ready = Ready::new().await;
     let (guest, id, scope) = (&ready.guest, ready.id, FileScope::default());
     guest.mkdir(id, &scope, &path("/a/b/c"), 0o700, true).await.unwrap();
     guest.mkdir(id, &scope, &path("/a/b/c"), 0o700, true).await.unwrap();
     ready.put("/a/file", b"x").await;
-    guest.rename(id, &scope, &path("/a/file"), &path("/a/b/file")).await.unwrap();
+    guest.rename(id, &scope, &path("/a/file"), &path("/a/b/file"), Existing::Kept).await.unwrap();
     guest.chmod(id, &scope, &path("/a/b/file"), 0o4711).await.unwrap();
-    guest.chown(id, &scope, &path("/a/b/file"), 1000, 65_535).await.unwrap();
+    guest.chown(id, &scope, &path("/a/b/file"), &Owner::ids(1000, 65_535)).await.unwrap();
+    let user = Owner { user: Some("7".to_owned()), group: None };
+    guest.chown(id, &scope, &path("/a/b/file"), &user).await.unwrap();
+    let entry = guest.stat(id, &scope, &path("/a/b/file"), Links::Kept).await.unwrap();
+    assert_eq!((entry.uid, entry.gid), (7, 65_535));
+    let nobody = Owner { user: None, group: Some("no-such-group".to_owned()) };
+    let refused = guest.chown(id, &scope, &path("/a/b/file"), &nobody).await;
+    assert!(matches!(refused, Err(Error::Invalid { field: "user", .. })), "{refused:?}");
+    guest.chown(id, &scope, &path("/a/b/file"), &Owner::ids(1000, 65_535)).await.unwrap();
     // A change of owner takes the set-user-id bit, as always.
-    let entry = guest.stat(id, &scope, &path("/a/b/file")).await.unwrap();
+    let entry = guest.stat(id, &scope, &path("/a/b/file"), Links::Kept).await.unwrap();
     assert_eq!((entry.uid, entry.gid, entry.mode), (1000, 65_535, 0o711));
     assert!(guest.remove(id, &scope, &path("/a"), false).await.is_err_and(|error| {
         matches!(error, Error::File { problem: FileProblem::DirectoryNotEmpty, .. })
     }));
     guest.remove(id, &scope, &path("/a"), true).await.unwrap();
-    let gone = guest.stat(id, &scope, &path("/a")).await;
+    let gone = guest.stat(id, &scope, &path("/a"), Links::Kept).await;
     assert!(matches!(gone, Err(Error::File { problem: FileProblem::NotFound, .. })), "{gone:?}");
     ready.host.finish().await;
 }
@@ -363,7 +412,7 @@ async fn a_user_writes_and_changes_what_is_its_own() {
         "{refused:?}"
     );
     let unmapped = FileScope { user: Some("70000".to_owned()), beneath: None };
-    let refused = guest.stat(id, &unmapped, &path("/tmp")).await;
+    let refused = guest.stat(id, &unmapped, &path("/tmp"), Links::Kept).await;
     assert!(matches!(refused, Err(Error::Invalid { field: "user", .. })), "{refused:?}");
     let spec = ExecSpec { user: Some("70000".to_owned()), ..command(&["true"]) };
     let refused = guest.exec(id, &spec).await;

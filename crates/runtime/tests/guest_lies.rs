@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use lazaret_core::ports::Guest as _;
-use lazaret_core::{Body, Error, ExecSpec, FilePath, FileScope, ReadRange, SandboxId, WriteOptions};
+use lazaret_core::{
+    Body, Error, ExecSpec, FilePath, FileScope, Links, ReadRange, SandboxId, TreeQuery, WriteOptions,
+};
 use lazaret_protocol::guest_message::{Hello, ListEnd};
-use lazaret_protocol::{Entry, ExecState, FileKind, GuestMessage, Metadata, Started};
+use lazaret_protocol::{Entry, ExecState, FileKind, GuestMessage, Match, Metadata, Started};
 use lazaret_runtime::GuestClient;
 use support::PATIENCE;
 use support::socket::Socket;
@@ -100,8 +102,11 @@ async fn outcomes(client: &GuestClient) -> Vec<(&'static str, Result<(), Error>)
         vec![
             ("exec", client.exec(SANDBOX, &spec).await.map(drop)),
             ("list_execs", client.list_execs(SANDBOX).await.map(drop)),
-            ("stat", client.stat(SANDBOX, &scope, &path()).await.map(drop)),
+            ("stat", client.stat(SANDBOX, &scope, &path(), Links::Kept).await.map(drop)),
             ("list", client.list(SANDBOX, &scope, &path(), 10).await.map(drop)),
+            ("tree", client.tree(SANDBOX, &scope, &path(), &TreeQuery::default(), 10).await.map(drop)),
+            ("find_text", client.find_text(SANDBOX, &scope, &path(), b"x", 10).await.map(drop)),
+            ("replace_text", client.replace_text(SANDBOX, &scope, &path(), b"x", b"y").await.map(drop)),
             ("read", read.await),
             (
                 "write",
@@ -196,6 +201,20 @@ async fn listings_with_impossible_names_or_too_many_are_refused() {
     }
     let liar = Liar::saying(&[GuestMessage::Entries(vec![entry(b"a"), entry(b"b")]), end], Then::Close);
     let got = liar.client.list(SANDBOX, &FileScope::default(), &path(), 1).await;
+    assert!(matches!(got, Err(Error::Unavailable { .. })), "{got:?}");
+}
+
+#[tokio::test]
+async fn matches_in_impossible_files_or_too_many_are_refused() {
+    let found = |path: &[u8]| Match { path: path.into(), line: 1, text: "x".into() };
+    let end = GuestMessage::ListEnd(ListEnd { truncated: false });
+    for name in [b"../x".as_slice(), b"/etc/passwd", b"a//b", b"a\0b"] {
+        let liar = Liar::saying(&[GuestMessage::Matches(vec![found(name)]), end.clone()], Then::Close);
+        let got = liar.client.find_text(SANDBOX, &FileScope::default(), &path(), b"x", 10).await;
+        assert!(matches!(got, Err(Error::Unavailable { .. })), "{name:?}: {got:?}");
+    }
+    let liar = Liar::saying(&[GuestMessage::Matches(vec![found(b"a"), found(b"b")]), end], Then::Close);
+    let got = liar.client.find_text(SANDBOX, &FileScope::default(), &path(), b"x", 1).await;
     assert!(matches!(got, Err(Error::Unavailable { .. })), "{got:?}");
 }
 

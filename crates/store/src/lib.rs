@@ -26,6 +26,7 @@ mod migrate;
 mod row;
 mod row_types;
 mod sandboxes;
+mod secrets;
 mod sqlite;
 mod thread;
 mod tombstones;

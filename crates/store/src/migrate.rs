@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_records.sql"),
     include_str!("../migrations/0002_tombstones.sql"),
     include_str!("../migrations/0003_events.sql"),
+    include_str!("../migrations/0004_previews.sql"),
 ];
 
 /// Marks the file as ours, in the header field that SQLite keeps for this: "LZRT".

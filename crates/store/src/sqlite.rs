@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use lazaret_core::ports::Store;
 use lazaret_core::{
     Account, AccountId, CatalogueEntry, CatalogueEntryId, Digest, Event, Key, KeyHash, KeyId, PageRequest,
-    Result, Sandbox, SandboxId, Timestamp, Upload, UploadId,
+    Result, Sandbox, SandboxId, SandboxSecret, Timestamp, Upload, UploadId, Withdrawal,
 };
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 use crate::migrate::migrate;
 use crate::thread::OwnerThread;
 use crate::writer::{Durability, Writer};
-use crate::{Error, accounts, catalogue, events, keys, sandboxes, uploads};
+use crate::{Error, accounts, catalogue, events, keys, sandboxes, secrets, uploads};
 
 /// How long a statement waits for another process, an operator's `sqlite3` for instance, to let go of the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -191,6 +191,37 @@ impl Store for Sqlite {
 
     async fn find_deleted_sandbox(&self, account: AccountId, id: SandboxId) -> Result<Option<u64>> {
         self.find("find_deleted_sandbox", move |db| sandboxes::find_deleted(db, account, id)).await
+    }
+
+    async fn find_sandbox_secret(&self, id: SandboxId) -> Result<Option<SandboxSecret>> {
+        self.find("find_sandbox_secret", move |db| secrets::find(db, id)).await
+    }
+
+    async fn ensure_sandbox_secret(&self, id: SandboxId, fresh: [u8; 32]) -> Result<SandboxSecret> {
+        self.write("ensure_sandbox_secret", Durability::Kill, move |db| secrets::ensure(db, id, &fresh)).await
+    }
+
+    async fn count_start(&self, id: SandboxId) -> Result<()> {
+        self.write("count_start", Durability::Kill, move |db| secrets::count_start(db, id)).await
+    }
+
+    async fn rotate_file_key(&self, id: SandboxId) -> Result<SandboxSecret> {
+        self.write("rotate_file_key", Durability::Power, move |db| secrets::rotate(db, id)).await
+    }
+
+    async fn withdraw_preview(
+        &self,
+        id: SandboxId,
+        withdrawal: Withdrawal,
+        now: Timestamp,
+        max: usize,
+    ) -> Result<()> {
+        let work = move |db: &Transaction<'_>| secrets::withdraw(db, id, withdrawal, now, max);
+        self.write("withdraw_preview", Durability::Power, work).await
+    }
+
+    async fn is_preview_withdrawn(&self, id: SandboxId, mark: [u8; 15]) -> Result<bool> {
+        self.find("is_preview_withdrawn", move |db| secrets::is_withdrawn(db, id, &mark)).await
     }
 
     async fn put_catalogue_entry(&self, entry: &CatalogueEntry) -> Result<u64> {

@@ -56,6 +56,7 @@ pub(super) const fn of_limit(limit: Limit) -> StatusCode {
         Limit::Sandboxes
         | Limit::StoredBytes
         | Limit::Keys
+        | Limit::Withdrawals
         | Limit::CatalogueEntries
         | Limit::BackgroundExecs
         | Limit::Contexts

@@ -120,6 +120,7 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
             | Limit::WaitingCells
             | Limit::GuestConnections
             | Limit::Keys
+            | Limit::Withdrawals
             | Limit::HostDisk
             | Limit::IdRanges
             | Limit::Addresses => (StatusCode::TOO_MANY_REQUESTS, "limit_reached"),
@@ -250,6 +251,7 @@ const fn file_problem(problem: FileProblem) -> &'static str {
         FileProblem::DirectoryNotEmpty => "directory_not_empty",
         FileProblem::LinkNotFollowed => "link_not_followed",
         FileProblem::ReadOnly => "read_only",
+        FileProblem::CrossDevice => "cross_device",
         FileProblem::InvalidPath => "invalid_path",
         FileProblem::Other => "other",
     }

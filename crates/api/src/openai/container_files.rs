@@ -3,12 +3,12 @@
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
-use lazaret_core::{Caller, CatalogueEntry, CatalogueEntryId, Error, FilePath, Kind, SandboxId};
+use lazaret_core::{Caller, CatalogueEntry, CatalogueEntryId, Error, FilePath, Kind, Links, SandboxId};
 
+use super::FORM;
 use super::containers::container_id;
 use super::exchange::{Answer, Exchange};
 use super::listing::{CONTAINER_LIMITS, ListQuery, envelope};
-use super::multipart::{Form, Part};
 use super::paths;
 use super::problem;
 use super::wire::{ContainerFile, Deleted, List, NamedProvider, NewContainerFile};
@@ -16,6 +16,7 @@ use crate::auth::Authenticated;
 use crate::download::{Wanted, respond};
 use crate::extract::{Json, PathParams, parse, read_json};
 use crate::failure::{Failure, Rejection};
+use crate::form::{Form, Part};
 use crate::ids;
 use crate::settings::App;
 
@@ -55,7 +56,7 @@ async fn from_form(
     request: Request,
 ) -> Result<CatalogueEntry, Failure> {
     let catalogue = &app.core.catalogue;
-    let mut form = Form::of(request, app.settings.body_idle_timeout)?;
+    let mut form = Form::of(request, app.settings.body_idle_timeout, FORM)?;
     let (mut staged, mut filename) = (None, String::new());
     let (mut file_id, mut file_path) = (None, None);
     while let Some(part) = form.next().await? {
@@ -135,7 +136,7 @@ async fn copy(
 async fn free_path(app: &App, caller: &Caller, id: SandboxId, filename: &str) -> Result<FilePath, Failure> {
     if app.settings.openai.plain_names {
         let plain = paths::plain(filename)?;
-        match app.core.files.stat(caller, id, None, &plain).await {
+        match app.core.files.stat(caller, id, None, &plain, Links::Kept).await {
             Err(Error::File { problem: lazaret_core::FileProblem::NotFound, .. }) => return Ok(plain),
             Err(error @ (Error::NotFound { .. } | Error::Refused { .. })) => return Err(error.into()),
             // Something is there, or cannot be looked at: the prefix makes the name free.

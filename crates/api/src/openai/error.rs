@@ -173,6 +173,7 @@ fn limited(limit: Limit, error: &Error) -> Verdict {
         Limit::Sandboxes
         | Limit::StoredBytes
         | Limit::Keys
+        | Limit::Withdrawals
         | Limit::CatalogueEntries
         | Limit::BackgroundExecs
         | Limit::Contexts

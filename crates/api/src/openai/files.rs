@@ -8,9 +8,9 @@ use axum::response::Response;
 use lazaret_core::services::NewUpload;
 use lazaret_core::{Error, Kind, UploadId};
 
+use super::FORM;
 use super::exchange::{Answer, Exchange};
 use super::listing::{FILE_LIMITS, ListQuery, envelope};
-use super::multipart::{Form, Part};
 use super::paths;
 use super::problem;
 use super::wire::{Deleted, File, List};
@@ -18,6 +18,7 @@ use crate::auth::Authenticated;
 use crate::download::{Wanted, respond};
 use crate::extract::{Json, PathParams};
 use crate::failure::{Failure, Rejection};
+use crate::form::{Form, Part};
 use crate::ids;
 use crate::settings::App;
 
@@ -39,7 +40,7 @@ pub(super) async fn create(
     Authenticated(caller): Authenticated,
     request: Request,
 ) -> One {
-    let mut form = Form::of(request, app.settings.body_idle_timeout)?;
+    let mut form = Form::of(request, app.settings.body_idle_timeout, FORM)?;
     let (mut staged, mut filename) = (None, String::new());
     let (mut purpose, mut anchor, mut seconds) = (None, None, None);
     while let Some(part) = form.next().await? {

@@ -6,7 +6,7 @@
 //! | `containers.rs`, `container_files.rs`, `files.rs` | handlers: convert, call, convert |
 //! | `exchange.rs` | which of the two dialects a request speaks, and answers in it |
 //! | `wire.rs`, `convert.rs`, `listing.rs` | what is on the wire, to and from the core's nouns |
-//! | `multipart.rs`, `paths.rs` | uploads with their parts in any order; where files go under `/mnt/data` |
+//! | `paths.rs` | where files go under `/mnt/data` |
 //! | `problem.rs`, `error.rs` | refusals of its own; one answer for each failure |
 //!
 //! Oddities that stay in this folder: success is always 200; unknown body fields are ignored; the texts
@@ -23,7 +23,6 @@ mod error;
 mod exchange;
 mod files;
 mod listing;
-mod multipart;
 mod paths;
 mod problem;
 mod routes;
@@ -31,3 +30,9 @@ mod wire;
 
 pub(crate) use error::OpenAi;
 pub(crate) use routes::routes;
+
+use crate::form::FormBounds;
+
+/// An uploaded file with its fields; the contract names five.
+const FORM: FormBounds =
+    FormBounds { parts_max: 64, file_max_bytes: Some(lazaret_core::limits::UPLOAD_MAX_BYTES) };

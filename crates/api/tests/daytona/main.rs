@@ -5,6 +5,8 @@ mod support;
 
 mod errors;
 mod shared_prefix;
+mod toolbox_files;
+mod toolbox_git;
 mod toolbox_info;
 mod unauthorized;
 
@@ -21,6 +23,11 @@ async fn sandbox(server: &Server) -> String {
 async fn sandbox_with(server: &Server, body: Value) -> String {
     let made = server.post("/lazaret/v1/sandboxes").json(&body).send().await.expect(201);
     made["id"].as_str().expect("an id").to_owned()
+}
+
+/// The core's id of a sandbox, for looking behind the API.
+fn core_id(uuid: &str) -> lazaret_core::SandboxId {
+    uuid.replace('-', "").parse().expect("an id of ours")
 }
 
 /// A path of the toolbox of a sandbox.

@@ -1,14 +1,9 @@
 //! `GET /version`, `/work-dir`, `/user-home-dir` of the toolbox.
 
-use lazaret_core::SandboxId;
 use serde_json::json;
 
 use crate::support::Server;
-use crate::{failure, sandbox, sandbox_with, toolbox};
-
-fn core_id(uuid: &str) -> SandboxId {
-    uuid.replace('-', "").parse().expect("an id of ours")
-}
+use crate::{core_id, failure, sandbox, sandbox_with, toolbox};
 
 #[tokio::test]
 async fn directories_are_those_of_the_sandbox_then_of_its_image_then_of_its_user() {

@@ -26,6 +26,51 @@ async fn directories_are_made_moved_changed_and_removed() {
 }
 
 #[tokio::test]
+async fn a_move_that_must_not_replace_leaves_both() {
+    let server = Server::start().await;
+    let id = sandbox(&server).await;
+    server.guest.plant(core_id(&id), "/tmp/a", "a");
+    server.guest.plant(core_id(&id), "/tmp/b", "b");
+    let body = json!({"op": "rename", "to": "/tmp/b", "replace": false});
+    let answer = server.post(&at(&id, "/files/tmp/a")).json(&body).send().await;
+    assert_eq!(answer.native_error(), "422 file_failed -: /tmp/a: already exists");
+    assert_eq!(server.get(&at(&id, "/files/tmp/b")).send().await.body, "b");
+    let body = json!({"op": "rename", "to": "/tmp/b", "replace": true});
+    server.post(&at(&id, "/files/tmp/a")).json(&body).send().await.expect(204);
+    assert_eq!(server.get(&at(&id, "/files/tmp/b")).send().await.body, "a");
+}
+
+#[tokio::test]
+async fn owner_and_group_change_apart_and_by_name() {
+    let server = Server::start().await;
+    let id = sandbox(&server).await;
+    server.guest.plant(core_id(&id), "/tmp/a", "a");
+    for (body, want) in [
+        (json!({"op": "chown", "uid": 5, "gid": 6}), (5, 6)),
+        (json!({"op": "chown", "group": "7"}), (5, 7)),
+        (json!({"op": "chown", "owner": "root"}), (0, 7)),
+    ] {
+        server.post(&at(&id, "/files/tmp/a")).json(&body).send().await.expect(204);
+        let entry = server.get(&at(&id, "/files/tmp/a?stat=true")).send().await.expect(200);
+        assert_eq!((&entry["uid"], &entry["gid"]), (&json!(want.0), &json!(want.1)), "{body}");
+    }
+    let unknown = json!({"op": "chown", "owner": "eve"});
+    let answer = server.post(&at(&id, "/files/tmp/a")).json(&unknown).send().await;
+    assert_eq!(answer.native_error(), "400 invalid user: user: no such user or group in the image");
+}
+
+#[tokio::test]
+async fn a_text_is_replaced_everywhere_in_a_file() {
+    let server = Server::start().await;
+    let id = sandbox(&server).await;
+    server.guest.plant(core_id(&id), "/tmp/a", "old old new");
+    let body = json!({"op": "replace", "text": "old", "with": "new"});
+    let answer = server.post(&at(&id, "/files/tmp/a")).json(&body).send().await.expect(200);
+    assert_eq!(answer, json!({"count": 2}));
+    assert_eq!(server.get(&at(&id, "/files/tmp/a")).send().await.body, "new new new");
+}
+
+#[tokio::test]
 async fn a_full_directory_goes_only_when_that_is_asked() {
     let server = Server::start().await;
     let id = sandbox(&server).await;
@@ -44,7 +89,7 @@ async fn a_bad_operation_is_refused_naming_the_field() {
         (json!({}), "400 missing_field op: op: is missing"),
         (
             json!({"op": "burn"}),
-            "400 invalid op: op: unknown variant `burn`, expected one of `mkdir`, `rename`, `chmod`, `chown`",
+            "400 invalid op: op: unknown variant `burn`, expected one of `mkdir`, `rename`, `chmod`, `chown`, `replace`",
         ),
         (json!({"op": "rename"}), "400 missing_field to: to: is missing"),
         (json!({"op": "rename", "to": "x"}), "400 invalid to: to: is not absolute"),
@@ -55,6 +100,10 @@ async fn a_bad_operation_is_refused_naming_the_field() {
             json!({"op": "chown", "uid": -1, "gid": 1}),
             "400 invalid uid: uid: invalid value: integer `-1`, expected u32",
         ),
+        (json!({"op": "chown", "owner": "0", "uid": 1}), "400 invalid uid: uid: does not belong to this op"),
+        (json!({"op": "chown", "owner": "a:b"}), "400 invalid owner: owner: is not a name or an id"),
+        (json!({"op": "replace", "text": "a"}), "400 missing_field with: with: is missing"),
+        (json!({"op": "replace", "text": "", "with": "b"}), "400 invalid pattern: pattern: is empty"),
         (json!({"op": "mkdir", "to": "/x"}), "400 invalid to: to: does not belong to this op"),
     ] {
         let answer = server.post(&at(&id, "/files/tmp/x")).json(&body).send().await;

@@ -93,6 +93,37 @@ async fn an_entry_and_a_directory_come_as_json() {
 }
 
 #[tokio::test]
+async fn a_tree_is_listed_to_a_depth_and_by_a_glob() {
+    let server = Server::start().await;
+    let id = sandbox(&server).await;
+    server.guest.plant(core_id(&id), "/tmp/a/b/c.txt", "x");
+    server.guest.plant(core_id(&id), "/tmp/d.txt", "x");
+    for (query, want) in [
+        ("depth=1", vec!["/tmp/a", "/tmp/d.txt"]),
+        ("depth=2", vec!["/tmp/a", "/tmp/a/b", "/tmp/d.txt"]),
+        ("name=*.txt", vec!["/tmp/a/b/c.txt", "/tmp/d.txt"]),
+        ("name=*.txt&depth=1", vec!["/tmp/d.txt"]),
+    ] {
+        let list = server.get(&at(&id, &format!("/files/tmp?list=true&{query}"))).send().await.expect(200);
+        let paths: Vec<_> = list["entries"].as_array().unwrap().iter().map(|one| &one["path"]).collect();
+        assert_eq!(paths, want, "{query}");
+        assert_eq!(list["truncated"], false);
+    }
+}
+
+#[tokio::test]
+async fn lines_with_a_text_come_with_their_place() {
+    let server = Server::start().await;
+    let id = sandbox(&server).await;
+    server.guest.plant(core_id(&id), "/tmp/a/one", "first\nneedle two\n");
+    for path in ["/files/tmp?find=needle", "/files/tmp/a/one?find=needle%20two"] {
+        let found = server.get(&at(&id, path)).send().await.expect(200);
+        let line = json!({"path": "/tmp/a/one", "line": 2, "text": "needle two"});
+        assert_eq!(found, json!({"matches": [line], "truncated": false}), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_says_why() {
     let server = Server::start().await;
     let id = sandbox(&server).await;
@@ -105,7 +136,11 @@ async fn what_cannot_be_read_says_why() {
         (long.as_str(), "400 invalid path: path: is longer than 4095 bytes"),
         ("/files/x?stat=true&list=true", "400 invalid list: list: cannot be asked together with stat"),
         ("/files/x?stat=maybe", "400 invalid stat: stat: provided string was not `true` or `false`"),
-        ("/files/x?depth=1", "400 unknown_field depth: depth: is not a known field"),
+        ("/files/x?deep=1", "400 unknown_field deep: deep: is not a known field"),
+        ("/files/x?depth=1", "400 invalid depth: depth: needs list"),
+        ("/files/x?name=a", "400 invalid name: name: needs list"),
+        ("/files/x?find=a&list=true", "400 invalid find: find: cannot be asked together with list"),
+        ("/files/etc?list=true&depth=0", "400 invalid depth: depth: must be at least 1"),
     ] {
         assert_eq!(server.get(&at(&id, path)).send().await.native_error(), want);
     }

@@ -1,7 +1,7 @@
 //! `POST /v1/containers`.
 
 use lazaret_core::ports::Guest;
-use lazaret_core::{Error, FilePath, FileScope};
+use lazaret_core::{Error, FilePath, FileScope, Links};
 use serde_json::json;
 
 use crate::support::Server;
@@ -134,7 +134,7 @@ async fn the_data_directory_is_there_from_the_beginning_and_open_to_every_user()
     let server = Server::start().await;
     let id = container(&server).await;
     let path = FilePath::new("/mnt/data").unwrap();
-    let entry = server.guest.stat(core_id(&id), &FileScope::default(), &path).await.unwrap();
+    let entry = server.guest.stat(core_id(&id), &FileScope::default(), &path, Links::Kept).await.unwrap();
     assert_eq!(entry.mode, 0o777);
     assert_eq!(tree(&server, &id).await, Vec::<String>::new());
 }

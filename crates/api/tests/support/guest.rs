@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
-use lazaret_core::ports::{Guest, GuestStream, Listing};
+use lazaret_core::ports::{Guest, GuestStream, Listing, Matches};
 use lazaret_core::{
-    BackgroundExec, Body, Clock, Error, ExecId, ExecSession, ExecSpec, FileEntry, FilePath, FileProblem,
-    FileScope, Kind, Limit, ManualClock, ReadRange, Result, SandboxId, WriteOptions, collect,
+    BackgroundExec, Body, Clock, Error, ExecId, ExecSession, ExecSpec, Existing, FileEntry, FilePath,
+    FileProblem, FileScope, Kind, Limit, Links, ManualClock, Owner, ReadRange, Result, SandboxId, TreeQuery,
+    WriteOptions, collect,
 };
 use tokio::sync::watch;
 
@@ -160,9 +161,15 @@ impl Guest for MemoryGuest {
         })
     }
 
-    async fn stat(&self, sandbox: SandboxId, scope: &FileScope, path: &FilePath) -> Result<FileEntry> {
+    async fn stat(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        links: Links,
+    ) -> Result<FileEntry> {
         Tree::check(scope, path)?;
-        self.with(sandbox, |world| world.tree.entry(path))
+        self.with(sandbox, |world| world.tree.looked_at(path, links))
     }
 
     async fn list(
@@ -187,6 +194,47 @@ impl Guest for MemoryGuest {
         Tree::check(scope, path)?;
         let entries = self.with(sandbox, |world| world.tree.beneath(path, true))?;
         Ok(cut(entries, max_entries))
+    }
+
+    async fn tree(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        query: &TreeQuery,
+        max_entries: usize,
+    ) -> Result<Listing> {
+        Tree::check(scope, path)?;
+        let entries = self.with(sandbox, |world| world.tree.selected(path, query))?;
+        Ok(cut(entries, max_entries))
+    }
+
+    async fn find_text(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        text: &[u8],
+        max_lines: usize,
+    ) -> Result<Matches> {
+        Tree::check(scope, path)?;
+        let mut lines = self.with(sandbox, |world| world.tree.lines_with(scope, path, text))?;
+        let truncated = lines.len() > max_lines;
+        lines.truncate(max_lines);
+        Ok(Matches { lines, truncated })
+    }
+
+    async fn replace_text(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        text: &[u8],
+        with: &[u8],
+    ) -> Result<u64> {
+        Tree::check(scope, path)?;
+        let now = self.clock.now();
+        self.with(sandbox, |world| world.tree.replace(scope, path, text, with, now))
     }
 
     async fn read(
@@ -248,11 +296,12 @@ impl Guest for MemoryGuest {
         scope: &FileScope,
         from: &FilePath,
         to: &FilePath,
+        existing: Existing,
     ) -> Result<()> {
         Tree::check(scope, from)?;
         Tree::check(scope, to)?;
         let now = self.clock.now();
-        self.with(sandbox, |world| world.tree.rename(from, to, now))
+        self.with(sandbox, |world| world.tree.rename(from, to, existing, now))
     }
 
     async fn remove(
@@ -279,13 +328,20 @@ impl Guest for MemoryGuest {
         sandbox: SandboxId,
         scope: &FileScope,
         path: &FilePath,
-        uid: u32,
-        gid: u32,
+        owner: &Owner,
     ) -> Result<()> {
         Tree::check(scope, path)?;
+        // The image of this world knows ids and root.
+        let id = |name: &Option<String>, before: u32| match name.as_deref() {
+            None => Ok(before),
+            Some("root") => Ok(0),
+            Some(name) => {
+                name.parse().map_err(|_| Error::invalid("user", "no such user or group in the image"))
+            }
+        };
         self.with(sandbox, |world| {
             let inode = world.tree.inode(path)?;
-            (inode.uid, inode.gid) = (uid, gid);
+            (inode.uid, inode.gid) = (id(&owner.user, inode.uid)?, id(&owner.group, inode.gid)?);
             Ok(())
         })
     }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lazaret_core::{Error, FileEntry, FileKind, FilePath, FileProblem, FileScope, Result, Timestamp};
+use lazaret_core::{
+    Error, Existing, FileEntry, FileKind, FilePath, FileProblem, FileScope, LineMatch, Links, Result,
+    Timestamp, TreeQuery,
+};
 
 /// What a path holds.
 #[derive(Debug, Clone)]
@@ -104,6 +107,85 @@ impl Tree {
         Ok(wanted.map(|(path, inode)| entry(path, inode)).collect())
     }
 
+    /// What a path is, with a link at its end followed if that is asked.
+    pub(super) fn looked_at(&self, path: &FilePath, links: Links) -> Result<FileEntry> {
+        let mut at = key(path).to_vec();
+        for _ in 0..LINKS_MAX {
+            let inode = self.0.get(&at).ok_or_else(|| failed(path, FileProblem::NotFound))?;
+            match (&inode.node, links) {
+                (Node::Link(target), Links::Followed) => at.clone_from(target),
+                _ => return Ok(FileEntry { path: path.clone(), ..entry(&at, inode) }),
+            }
+        }
+        Err(failed(path, FileProblem::LinkNotFollowed))
+    }
+
+    /// What is beneath a directory, as far as it is as `query` says. Globs are `*` and what follows it, or plain names.
+    pub(super) fn selected(&self, path: &FilePath, query: &TreeQuery) -> Result<Vec<FileEntry>> {
+        self.beneath(path, false)?;
+        let root = key(path).strip_suffix(b"/").unwrap_or(key(path));
+        let depth = |path: &[u8]| path[root.len()..].iter().filter(|byte| **byte == b'/').count();
+        let fits = |name: &[u8]| match query.name.as_deref() {
+            None => true,
+            Some(glob) => match glob.strip_prefix('*') {
+                Some(end) => name.ends_with(end.as_bytes()),
+                None => name == glob.as_bytes(),
+            },
+        };
+        let wanted = self.0.keys().filter(|candidate| is_inside(root, candidate)).filter(|candidate| {
+            let name = candidate.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+            query.depth.is_none_or(|max| depth(candidate) <= max as usize) && fits(name)
+        });
+        let entries = wanted.map(|path| {
+            self.looked_at(&FilePath::new(path.as_slice()).expect("paths of the tree are valid"), query.links)
+        });
+        Ok(entries.filter_map(Result::ok).collect())
+    }
+
+    /// The lines with a text, in a file or beneath a directory.
+    pub(super) fn lines_with(
+        &self,
+        scope: &FileScope,
+        path: &FilePath,
+        text: &[u8],
+    ) -> Result<Vec<LineMatch>> {
+        let files = match self.content(scope, path) {
+            Ok(_) => vec![path.clone()],
+            Err(Error::File { problem: FileProblem::IsADirectory, .. }) => {
+                self.beneath(path, true)?.into_iter().map(|entry| entry.path).collect()
+            }
+            Err(error) => return Err(error),
+        };
+        let mut found = Vec::new();
+        for file in files {
+            let (_, bytes) = self.content(scope, &file)?;
+            for (line, content) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+                if content.windows(text.len()).any(|window| window == text) {
+                    found.push(LineMatch { path: file.clone(), line, text: content.to_vec() });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Replaces a text in a file.
+    pub(super) fn replace(
+        &mut self,
+        scope: &FileScope,
+        path: &FilePath,
+        text: &[u8],
+        with: &[u8],
+        now: Timestamp,
+    ) -> Result<u64> {
+        let (entry, bytes) = self.content(scope, path)?;
+        let (old, text, with) =
+            (String::from_utf8_lossy(&bytes), String::from_utf8_lossy(text), String::from_utf8_lossy(with));
+        let count = old.matches(&*text).count() as u64;
+        let new = old.replace(&*text, &with);
+        self.put(key(&entry.path).to_vec(), Node::File(new.into()), entry.mode, now);
+        Ok(count)
+    }
+
     pub(super) fn make_directory(
         &mut self,
         path: &FilePath,
@@ -136,8 +218,17 @@ impl Tree {
         Ok(())
     }
 
-    pub(super) fn rename(&mut self, from: &FilePath, to: &FilePath, now: Timestamp) -> Result<()> {
+    pub(super) fn rename(
+        &mut self,
+        from: &FilePath,
+        to: &FilePath,
+        existing: Existing,
+        now: Timestamp,
+    ) -> Result<()> {
         self.check_parent(to, false, now)?;
+        if existing == Existing::Kept && self.has(key(from)) && self.has(key(to)) {
+            return Err(failed(from, FileProblem::AlreadyExists));
+        }
         let is_directory =
             |path| self.0.get(key(path)).is_some_and(|inode| matches!(inode.node, Node::Directory));
         if is_directory(to) && !is_directory(from) {
@@ -145,6 +236,11 @@ impl Tree {
         }
         let inode = self.0.remove(key(from)).ok_or_else(|| failed(from, FileProblem::NotFound))?;
         self.0.insert(key(to).to_vec(), inode);
+        let inside: Vec<Vec<u8>> = self.0.keys().filter(|path| is_inside(key(from), path)).cloned().collect();
+        for path in inside {
+            let inode = self.0.remove(&path).expect("it was listed");
+            self.0.insert([key(to), &path[key(from).len()..]].concat(), inode);
+        }
         Ok(())
     }
 
@@ -163,6 +259,11 @@ impl Tree {
         });
         Ok(())
     }
+}
+
+/// Whether `path` lies beneath `root`, which has no slash at its end.
+fn is_inside(root: &[u8], path: &[u8]) -> bool {
+    path.strip_prefix(root).is_some_and(|rest| rest.len() > 1 && rest[0] == b'/')
 }
 
 pub(super) fn failed(path: &FilePath, problem: FileProblem) -> Error {

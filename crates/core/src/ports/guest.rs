@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::GuestStream;
 use crate::{
-    BackgroundExec, Body, ExecId, ExecSession, ExecSpec, FileEntry, FilePath, FileScope, ReadRange, Result,
-    SandboxId, WriteOptions,
+    BackgroundExec, Body, ExecId, ExecSession, ExecSpec, Existing, FileEntry, FilePath, FileScope, LineMatch,
+    Links, Owner, ReadRange, Result, SandboxId, TreeQuery, WriteOptions,
 };
 
 /// The entries of a directory or a tree.
@@ -17,6 +17,15 @@ pub struct Listing {
     /// In the guest's order.
     pub entries: Vec<FileEntry>,
     /// There were more than the bound.
+    pub truncated: bool,
+}
+
+/// The lines that a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matches {
+    /// File by file.
+    pub lines: Vec<LineMatch>,
+    /// There were more than the bound, or the search took too long.
     pub truncated: bool,
 }
 
@@ -45,8 +54,14 @@ pub trait Guest: Send + Sync {
     /// Forgets a background exec, and kills it if it runs.
     async fn remove_exec(&self, sandbox: SandboxId, id: ExecId) -> Result<()>;
 
-    /// What a path is; the last component is not followed if it is a link.
-    async fn stat(&self, sandbox: SandboxId, scope: &FileScope, path: &FilePath) -> Result<FileEntry>;
+    /// What a path is; whether the last component is followed if it is a link, `links` says.
+    async fn stat(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        links: Links,
+    ) -> Result<FileEntry>;
 
     /// The entries of a directory, at most `max_entries`.
     async fn list(
@@ -65,6 +80,36 @@ pub trait Guest: Send + Sync {
         path: &FilePath,
         max_entries: usize,
     ) -> Result<Listing>;
+
+    /// The entries beneath a directory that are as `query` says, at most `max_entries`.
+    async fn tree(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        query: &TreeQuery,
+        max_entries: usize,
+    ) -> Result<Listing>;
+
+    /// The lines that hold `text` in a file, or in the text files beneath a directory, at most `max_lines`.
+    async fn find_text(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        text: &[u8],
+        max_lines: usize,
+    ) -> Result<Matches>;
+
+    /// Puts `with` in the place of each `text` in a file, in one step, and says how many there were.
+    async fn replace_text(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        text: &[u8],
+        with: &[u8],
+    ) -> Result<u64>;
 
     /// A regular file's entry, and its content from there on.
     async fn read(
@@ -95,13 +140,14 @@ pub trait Guest: Send + Sync {
         parents: bool,
     ) -> Result<()>;
 
-    /// Moves a file or directory; replaces a file at the destination.
+    /// Moves a file or directory, to another file system as well.
     async fn rename(
         &self,
         sandbox: SandboxId,
         scope: &FileScope,
         from: &FilePath,
         to: &FilePath,
+        existing: Existing,
     ) -> Result<()>;
 
     /// Removes a file, a link or an empty directory; a whole tree if `recursive`.
@@ -116,13 +162,15 @@ pub trait Guest: Send + Sync {
     /// Sets permission bits.
     async fn chmod(&self, sandbox: SandboxId, scope: &FileScope, path: &FilePath, mode: u32) -> Result<()>;
 
-    /// Sets owner and group, as ids inside the sandbox.
+    /// Sets owner, group or both.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] for the field `user` if the image knows one of them not.
     async fn chown(
         &self,
         sandbox: SandboxId,
         scope: &FileScope,
         path: &FilePath,
-        uid: u32,
-        gid: u32,
+        owner: &Owner,
     ) -> Result<()>;
 }

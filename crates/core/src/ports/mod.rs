@@ -10,7 +10,7 @@ mod transpiler;
 
 pub use gateway::{Denial, EgressUsage, Gateway, SandboxAddresses, Tenant};
 pub use git::Git;
-pub use guest::{Guest, Listing};
+pub use guest::{Guest, Listing, Matches};
 pub use images::{Commit, Images, Keep, Lower, ProgressSender, PullSender, Rootfs};
 pub use runtime::{
     Adopted, ByteStream, Changes, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec,

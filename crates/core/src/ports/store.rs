@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{
     Account, AccountId, Body, CatalogueEntry, CatalogueEntryId, Digest, Event, Key, KeyHash, KeyId,
-    PageRequest, Result, Sandbox, SandboxId, Upload, UploadId,
+    PageRequest, Result, Sandbox, SandboxId, SandboxSecret, Upload, UploadId, Withdrawal,
 };
 
 /// Records. `find` answers `None` for what is not there; affected rows are checked.
@@ -59,6 +59,39 @@ pub trait Store: Send + Sync {
 
     /// The place in creation order of a deleted sandbox of this account.
     async fn find_deleted_sandbox(&self, account: AccountId, id: SandboxId) -> Result<Option<u64>>;
+
+    /// The secret of a sandbox, if it has one.
+    async fn find_sandbox_secret(&self, id: SandboxId) -> Result<Option<SandboxSecret>>;
+
+    /// The secret of a sandbox, which is `fresh` from now on if it had none.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] if the sandbox is gone.
+    async fn ensure_sandbox_secret(&self, id: SandboxId, fresh: [u8; 32]) -> Result<SandboxSecret>;
+
+    /// Counts a start of a sandbox, if it has a secret.
+    async fn count_start(&self, id: SandboxId) -> Result<()>;
+
+    /// Counts a rotation of the key for files, and returns what is then.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] if the sandbox has no secret.
+    async fn rotate_file_key(&self, id: SandboxId) -> Result<SandboxSecret>;
+
+    /// Remembers a withdrawal, and forgets those of this sandbox that ended before `now`. Success also if it is there.
+    ///
+    /// # Errors
+    /// [`crate::Error::LimitReached`] with [`crate::Limit::Withdrawals`] if there would be more than `max`.
+    async fn withdraw_preview(
+        &self,
+        id: SandboxId,
+        withdrawal: Withdrawal,
+        now: crate::Timestamp,
+        max: usize,
+    ) -> Result<()>;
+
+    /// Whether a preview with this mark was withdrawn.
+    async fn is_preview_withdrawn(&self, id: SandboxId, mark: [u8; 15]) -> Result<bool>;
 
     /// Adds or replaces a catalogue entry by its id. A new one (sequence 0) gets its place, which is returned.
     async fn put_catalogue_entry(&self, entry: &CatalogueEntry) -> Result<u64>;

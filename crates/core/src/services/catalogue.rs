@@ -12,9 +12,9 @@ use super::lease::InUse;
 use super::sandboxes::use_sandbox;
 use super::table::Entry;
 use crate::{
-    Body, Caller, CatalogueEntry, CatalogueEntryId, Error, FileEntry, FilePath, FileProblem, FileScope, Kind,
-    Order, Page, PageRequest, ReadRange, Result, Sandbox, SandboxId, Scope, Source, UploadId, WriteOptions,
-    limits,
+    Body, Caller, CatalogueEntry, CatalogueEntryId, Error, Existing, FileEntry, FilePath, FileProblem,
+    FileScope, Kind, Links, Order, Page, PageRequest, ReadRange, Result, Sandbox, SandboxId, Scope, Source,
+    UploadId, WriteOptions, limits,
 };
 
 /// The entries of one sandbox in memory, by path.
@@ -203,9 +203,9 @@ impl Catalogue {
         if let Some(parent) = path.parent() {
             guest.mkdir(id, &scope, &parent, 0o755, true).await?;
         }
-        guest.rename(id, &scope, &file.path, path).await?;
+        guest.rename(id, &scope, &file.path, path, Existing::Replaced).await?;
         file.is_placed = true;
-        let recorded = async { self.record(&entry, guest.stat(id, &scope, path).await?).await };
+        let recorded = async { self.record(&entry, guest.stat(id, &scope, path, Links::Kept).await?).await };
         file.guard.counted(recorded.await).await
     }
 

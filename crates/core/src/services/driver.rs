@@ -157,6 +157,8 @@ impl Driver {
 
     async fn start(&self, record: &Sandbox) -> Result<()> {
         let spec = runtime_spec(&self.context, record).await?;
+        // Before it runs: what opened its ports until now must not open them for a moment longer.
+        self.context.ports.store.count_start(self.entry.id).await?;
         match network::start(&self.context, record, &spec).await {
             Ok(()) => {
                 self.entry.activity.touch(&*self.context.ports.clock);

@@ -7,10 +7,10 @@ use futures_util::StreamExt;
 use super::context::Context;
 use super::lease::InUse;
 use super::sandboxes::use_sandbox;
-use crate::ports::Listing;
+use crate::ports::{Listing, Matches};
 use crate::{
-    Body, Caller, FileEntry, FilePath, FileScope, ImageConfig, ReadRange, Result, Sandbox, SandboxId, Scope,
-    WriteOptions, limits,
+    Body, Caller, Error, Existing, FileEntry, FilePath, FileScope, ImageConfig, Links, Owner, ReadRange,
+    Result, Sandbox, SandboxId, Scope, TreeQuery, WriteOptions, limits,
 };
 
 /// Files in sandboxes of the caller's account.
@@ -24,16 +24,83 @@ pub struct Files {
 }
 
 impl Files {
-    /// What a path is; a link as the last component is not followed.
+    /// What a path is.
     pub async fn stat(
         &self,
         caller: &Caller,
         id: SandboxId,
         user: Option<String>,
         path: &FilePath,
+        links: Links,
     ) -> Result<FileEntry> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesRead).await?;
-        guard.counted(self.context.ports.guest.stat(id, &scope, path).await).await
+        guard.counted(self.context.ports.guest.stat(id, &scope, path, links).await).await
+    }
+
+    /// The entries beneath a directory that are as `query` says, at most [`limits::LIST_MAX_ENTRIES`].
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the field `pattern` or `depth`, besides the usual ones.
+    pub async fn tree(
+        &self,
+        caller: &Caller,
+        id: SandboxId,
+        user: Option<String>,
+        path: &FilePath,
+        query: &TreeQuery,
+    ) -> Result<Listing> {
+        if query.depth == Some(0) {
+            return Err(Error::invalid("depth", "must be at least 1"));
+        }
+        if let Some(glob) = &query.name {
+            check_pattern(glob.as_bytes())?;
+        }
+        let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesRead).await?;
+        let guest = &self.context.ports.guest;
+        guard.counted(guest.tree(id, &scope, path, query, limits::LIST_MAX_ENTRIES).await).await
+    }
+
+    /// The lines that hold `text` in a file, or in the text files beneath a directory, at most
+    /// [`limits::FIND_MAX_LINES`]. Every character means itself.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the field `pattern`, besides the usual ones.
+    pub async fn find_text(
+        &self,
+        caller: &Caller,
+        id: SandboxId,
+        user: Option<String>,
+        path: &FilePath,
+        text: &str,
+    ) -> Result<Matches> {
+        check_pattern(text.as_bytes())?;
+        let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesRead).await?;
+        let guest = &self.context.ports.guest;
+        let found = guest.find_text(id, &scope, path, text.as_bytes(), limits::FIND_MAX_LINES).await;
+        guard.counted(found).await
+    }
+
+    /// Puts `with` in the place of each `text` in a file, in one step, and says how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the field `pattern` or `new_value`, besides the usual ones.
+    pub async fn replace_text(
+        &self,
+        caller: &Caller,
+        id: SandboxId,
+        user: Option<String>,
+        path: &FilePath,
+        text: &str,
+        with: &str,
+    ) -> Result<u64> {
+        check_pattern(text.as_bytes())?;
+        if with.len() > limits::REPLACEMENT_MAX_BYTES {
+            let reason = format!("is longer than {} bytes", limits::REPLACEMENT_MAX_BYTES);
+            return Err(Error::invalid("new_value", reason));
+        }
+        let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
+        let guest = &self.context.ports.guest;
+        guard.counted(guest.replace_text(id, &scope, path, text.as_bytes(), with.as_bytes()).await).await
     }
 
     /// The entries of a directory, at most [`limits::LIST_MAX_ENTRIES`].
@@ -91,7 +158,7 @@ impl Files {
         guard.counted(self.context.ports.guest.mkdir(id, &scope, path, mode, parents).await).await
     }
 
-    /// Moves a file or directory; replaces a file at the destination.
+    /// Moves a file or directory, to another file system as well.
     pub async fn rename(
         &self,
         caller: &Caller,
@@ -99,9 +166,10 @@ impl Files {
         user: Option<String>,
         from: &FilePath,
         to: &FilePath,
+        existing: Existing,
     ) -> Result<()> {
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        guard.counted(self.context.ports.guest.rename(id, &scope, from, to).await).await
+        guard.counted(self.context.ports.guest.rename(id, &scope, from, to, existing).await).await
     }
 
     /// Removes a file, a link or an empty directory; a whole tree if `recursive`.
@@ -130,18 +198,21 @@ impl Files {
         guard.counted(self.context.ports.guest.chmod(id, &scope, path, mode).await).await
     }
 
-    /// Sets owner and group, as ids inside the sandbox.
+    /// Sets owner, group or both.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for the field `owner` or `group`, or for `user` if the image knows one of them not.
     pub async fn chown(
         &self,
         caller: &Caller,
         id: SandboxId,
         user: Option<String>,
         path: &FilePath,
-        uid: u32,
-        gid: u32,
+        owner: &Owner,
     ) -> Result<()> {
+        owner.check()?;
         let (scope, guard) = self.enter(caller, id, user, Scope::SandboxesWrite).await?;
-        guard.counted(self.context.ports.guest.chown(id, &scope, path, uid, gid).await).await
+        guard.counted(self.context.ports.guest.chown(id, &scope, path, owner).await).await
     }
 
     async fn enter(
@@ -157,6 +228,15 @@ impl Files {
         let mut scope = default_scope(&entry.record(), &entry.image_config);
         scope.user = user.or(scope.user);
         Ok((scope, guard))
+    }
+}
+
+/// Refuses a text or glob that is nowhere or everywhere, and one that no line has.
+fn check_pattern(pattern: &[u8]) -> Result<()> {
+    match pattern.len() {
+        0 => Err(Error::invalid("pattern", "is empty")),
+        1..=limits::PATTERN_MAX_BYTES => Ok(()),
+        _ => Err(Error::invalid("pattern", format!("is longer than {} bytes", limits::PATTERN_MAX_BYTES))),
     }
 }
 

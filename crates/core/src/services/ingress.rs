@@ -31,8 +31,7 @@ impl Ingress {
             return Err(Error::invalid("port", "must be from 1 to 65535"));
         }
         let (_, guard) = use_sandbox(&self.context, caller, id).await?;
-        let stream = guard.counted(self.context.ports.guest.dial(id, port).await).await?;
-        Ok(PortStream { stream, _guard: guard })
+        PortStream::open(&self.context, id, port, guard).await
     }
 }
 
@@ -40,6 +39,14 @@ impl Ingress {
 pub struct PortStream {
     stream: GuestStream,
     _guard: InUse,
+}
+
+impl PortStream {
+    /// Connects to a port of a sandbox that is in use, for somebody who may.
+    pub(super) async fn open(context: &Context, id: SandboxId, port: u16, guard: InUse) -> Result<Self> {
+        let stream = guard.counted(context.ports.guest.dial(id, port).await).await?;
+        Ok(Self { stream, _guard: guard })
+    }
 }
 
 impl AsyncRead for PortStream {

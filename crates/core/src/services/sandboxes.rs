@@ -381,9 +381,14 @@ pub(super) async fn find_current(context: &Context, caller: &Caller, id: Sandbox
         audit::note(context, Refusal::OtherAccount, Some(caller.account), None).await;
         return Err(Error::not_found(Kind::Sandbox, id));
     }
+    current(context, entry).await
+}
+
+/// The sandbox as it is now that its time limits have had their say.
+async fn current(context: &Context, entry: Arc<Entry>) -> Result<Arc<Entry>> {
     expire_if_due(context, &entry).await?;
     if entry.record().state == State::Deleted {
-        return Err(Error::not_found(Kind::Sandbox, id));
+        return Err(Error::not_found(Kind::Sandbox, entry.id));
     }
     Ok(entry)
 }
@@ -417,7 +422,16 @@ pub(super) async fn use_sandbox(
     caller: &Caller,
     id: SandboxId,
 ) -> Result<(Arc<Entry>, InUse)> {
-    let entry = find_current(context, caller, id).await?;
+    in_use(context, find_current(context, caller, id).await?)
+}
+
+/// The same for somebody who was let in without a key.
+pub(super) async fn use_current(context: &Arc<Context>, id: SandboxId) -> Result<(Arc<Entry>, InUse)> {
+    let entry = context.table.find(id).ok_or_else(|| Error::not_found(Kind::Sandbox, id))?;
+    in_use(context, current(context, entry).await?)
+}
+
+fn in_use(context: &Context, entry: Arc<Entry>) -> Result<(Arc<Entry>, InUse)> {
     // In use first: between the judgement and the use nobody may find it idle.
     let guard = InUse::new(Arc::clone(&entry), Arc::clone(&context.ports.clock));
     judge_use(&entry)?;

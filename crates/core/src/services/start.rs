@@ -15,8 +15,8 @@ use super::lease::Activity;
 use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
-    Accounts, Audit, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters, Sandboxes, Uploads,
-    driver, events, network, pulls, reconcile,
+    Accounts, Audit, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters, Previews,
+    Sandboxes, SignedFiles, Uploads, driver, events, network, pulls, reconcile,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -46,6 +46,10 @@ pub struct Services {
     pub images: Images,
     /// Ports inside sandboxes.
     pub ingress: Ingress,
+    /// The same ports for those who have no key.
+    pub previews: Previews,
+    /// Files for those who have no key.
+    pub signed_files: SignedFiles,
     /// Events.
     pub events: Events,
     /// Refused requests, for the operator.
@@ -102,6 +106,12 @@ impl Services {
             uploads: Uploads { context: shared() },
             images: Images { context: shared() },
             ingress: Ingress { context: shared() },
+            previews: Previews { context: shared() },
+            signed_files: SignedFiles {
+                context: shared(),
+                files: Files { context: shared() },
+                execs: Execs { context: shared() },
+            },
             events: Events { context: shared() },
             audit: Audit { context: shared() },
             background: Arc::new(Background { stop, tasks: Mutex::new(tasks) }),

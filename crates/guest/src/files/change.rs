@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use lazaret_protocol::{Chmod, Chown, ErrorKind, Failure, Rename, Symlink, Target};
+use lazaret_protocol::{Chmod, Chown, ErrorKind, Failure, OwnerPart, Rename, Symlink, Target};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
 
 use super::acting::as_user;
@@ -42,12 +42,16 @@ pub(crate) fn chmod(guest: &Guest, request: &Chmod) -> Result<(), Failure> {
 
 /// Answers `Chown`.
 pub(crate) fn chown(request: &Chown) -> Result<(), Failure> {
-    let Chown { target, owner } = request;
-    let owner = users::identify(Some(owner))?;
+    let Chown { target, owner, only } = request;
+    let (uid, gid) = match only {
+        None => users::identify(Some(owner)).map(|owner| (Some(owner.uid), Some(owner.gid)))?,
+        Some(OwnerPart::User) => (Some(users::identify(Some(owner))?.uid), None),
+        Some(OwnerPart::Group) => (None, Some(users::group(owner)?)),
+    };
     as_user(target.user.as_deref(), || {
         let file = open(target)?;
-        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
-        rustix::fs::chownat(&file, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
+        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        rustix::fs::chownat(&file, c"", uid, gid, AtFlags::EMPTY_PATH)
             .map_err(|errno| failure(errno, &target.path))
     })
 }

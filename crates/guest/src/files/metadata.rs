@@ -29,6 +29,11 @@ pub(super) fn of_entry(directory: impl AsFd, name: &std::ffi::CStr) -> rustix::i
     Ok(metadata)
 }
 
+/// Metadata of what an entry of a directory leads to.
+pub(super) fn of_followed(directory: impl AsFd, name: &std::ffi::CStr) -> rustix::io::Result<Metadata> {
+    Ok(from_stat(&rustix::fs::statat(&directory, name, AtFlags::empty())?))
+}
+
 fn read_link(directory: impl AsFd, name: impl Arg) -> Option<ByteString> {
     let target = rustix::fs::readlinkat(directory, name, Vec::new()).ok()?;
     Some(target.into_bytes().into())

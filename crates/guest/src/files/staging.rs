@@ -104,7 +104,8 @@ impl Drop for Staging<'_> {
     }
 }
 
-fn random_name() -> rustix::io::Result<CString> {
+/// A name for what is not complete yet.
+pub(super) fn random_name() -> rustix::io::Result<CString> {
     let mut bytes = [0; 8];
     let filled = rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty())?;
     if filled != bytes.len() {

@@ -79,17 +79,26 @@ pub(crate) fn remove(request: &Remove) -> Result<(), Failure> {
     let path = &request.target.path;
     as_user(request.target.user.as_deref(), || {
         let place = Base::of(&request.target)?.place(path)?;
-        let removed = match rustix::fs::unlinkat(&place.directory, &place.name, AtFlags::empty()) {
-            Err(Errno::ISDIR) => {
-                match rustix::fs::unlinkat(&place.directory, &place.name, AtFlags::REMOVEDIR) {
-                    Err(Errno::NOTEMPTY) if request.recursive => return remove_tree(&place, path),
-                    other => other,
-                }
-            }
-            other => other,
-        };
-        removed.map_err(|errno| failure(errno, path))
+        if request.recursive {
+            return remove_place(&place, path);
+        }
+        unlink(&place).map_err(|errno| failure(errno, path))
     })
+}
+
+/// Removes whatever is there, with everything in it; `path` is its name in a failure.
+pub(super) fn remove_place(place: &Place, path: &[u8]) -> Result<(), Failure> {
+    match unlink(place) {
+        Err(Errno::NOTEMPTY) => remove_tree(place, path),
+        other => other.map_err(|errno| failure(errno, path)),
+    }
+}
+
+fn unlink(place: &Place) -> rustix::io::Result<()> {
+    match rustix::fs::unlinkat(&place.directory, &place.name, AtFlags::empty()) {
+        Err(Errno::ISDIR) => rustix::fs::unlinkat(&place.directory, &place.name, AtFlags::REMOVEDIR),
+        other => other,
+    }
 }
 
 /// A directory that is being emptied.

@@ -89,7 +89,8 @@ fn receive(connection: &mut Connection, file: &OwnedFd, path: &[u8]) -> Result<u
     }
 }
 
-fn write_all(file: &OwnedFd, mut data: &[u8]) -> rustix::io::Result<()> {
+/// Writes all of `data`.
+pub(super) fn write_all(file: &OwnedFd, mut data: &[u8]) -> rustix::io::Result<()> {
     while !data.is_empty() {
         match rustix::io::write(file, data) {
             Ok(0) => return Err(Errno::IO),
@@ -102,7 +103,7 @@ fn write_all(file: &OwnedFd, mut data: &[u8]) -> rustix::io::Result<()> {
 }
 
 /// Gives the staging file the bits, and where root writes, the owner, of the file that it replaces.
-fn settle(file: &OwnedFd, request: &Write, existing: Option<&Stat>) -> rustix::io::Result<()> {
+pub(super) fn settle(file: &OwnedFd, request: &Write, existing: Option<&Stat>) -> rustix::io::Result<()> {
     let mode = match existing {
         Some(stat) => stat.st_mode,
         None => request.mode.unwrap_or(DEFAULT_MODE),
@@ -117,7 +118,7 @@ fn settle(file: &OwnedFd, request: &Write, existing: Option<&Stat>) -> rustix::i
 
 /// Where the file is to be, and what is there now. At the end of the path, links are followed, unless the request is
 /// confined or wants a new file.
-fn find_place(base: &Base, request: &Write) -> Result<(Place, Option<Stat>), Failure> {
+pub(super) fn find_place(base: &Base, request: &Write) -> Result<(Place, Option<Stat>), Failure> {
     let mut path = request.target.path.0.clone();
     if request.parents {
         make_parents(base, &path)?;

@@ -2,7 +2,9 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use lazaret_protocol::{Chmod, Chown, ErrorKind, Mkdir, Remove, Rename, RequestBody, Symlink, Target};
+use lazaret_protocol::{
+    Chmod, Chown, ErrorKind, Mkdir, OwnerPart, Remove, Rename, RequestBody, Symlink, Target,
+};
 
 use crate::support::Sandbox;
 
@@ -136,7 +138,7 @@ fn owners_change_by_name_and_by_number_and_only_by_root() {
     std::fs::write(sandbox.path("file"), "").expect("a file");
     let chown = |user: Option<&str>, owner: &str| {
         let target = Target { user: user.map(Into::into), ..target(&sandbox, "file") };
-        RequestBody::Chown(Chown { target, owner: owner.into() })
+        RequestBody::Chown(Chown { target, owner: owner.into(), only: None })
     };
     for (owner, want) in [("nobody", (65_534, 65_534)), ("12:34", (12, 34)), ("daemon:0", (1, 0))] {
         sandbox.done(chown(None, owner));
@@ -145,6 +147,64 @@ fn owners_change_by_name_and_by_number_and_only_by_root() {
     }
     assert_eq!(sandbox.refused(chown(None, "eve")).kind, ErrorKind::UnknownUser);
     assert_eq!(sandbox.refused(chown(Some("nobody"), "nobody")).kind, ErrorKind::PermissionDenied);
+}
+
+#[test]
+fn one_part_of_an_owner_changes_alone() {
+    let sandbox = Sandbox::start();
+    std::fs::write(sandbox.path("file"), "").expect("a file");
+    let chown = |owner: &str, only| {
+        RequestBody::Chown(Chown { target: target(&sandbox, "file"), owner: owner.into(), only: Some(only) })
+    };
+    let host = || std::fs::metadata(sandbox.path("file")).map(|file| (file.uid(), file.gid()));
+    sandbox.done(chown("daemon", OwnerPart::User));
+    assert_eq!(host().expect("the file"), (1, 0));
+    sandbox.done(chown("nogroup", OwnerPart::Group));
+    assert_eq!(host().expect("the file"), (1, 65_534));
+    sandbox.done(chown("7", OwnerPart::Group));
+    assert_eq!(host().expect("the file"), (1, 7));
+    for only in [OwnerPart::User, OwnerPart::Group] {
+        assert_eq!(sandbox.refused(chown("eve", only)).kind, ErrorKind::UnknownUser);
+    }
+}
+
+#[test]
+fn a_move_to_another_file_system_takes_everything_along() {
+    let sandbox = Sandbox::start();
+    let elsewhere = tempfile::tempdir_in("/dev/shm").expect("a directory on tmpfs");
+    let to = format!("{}/new", elsewhere.path().display());
+    std::fs::create_dir_all(sandbox.path("tree/a/empty")).expect("directories");
+    std::fs::write(sandbox.path("tree/a/file"), "content").expect("a file");
+    std::fs::set_permissions(sandbox.path("tree/a/file"), PermissionsExt::from_mode(0o640))
+        .expect("permissions");
+    std::fs::set_permissions(sandbox.path("tree/a"), PermissionsExt::from_mode(0o550)).expect("permissions");
+    std::os::unix::fs::chown(sandbox.path("tree/a/file"), Some(7), Some(8)).expect("an owner");
+    symlink("a/file", sandbox.path("tree/link")).expect("a link");
+    let before = std::fs::metadata(sandbox.path("tree/a/file")).expect("the file").mtime_nsec();
+    let rename = Rename { target: target(&sandbox, "tree"), to: to.as_str().into(), replace: false };
+    assert_eq!(sandbox.refused(RequestBody::Rename(rename.clone())).kind, ErrorKind::CrossDevice);
+    sandbox.done(RequestBody::Move(rename.clone()));
+    assert!(!exists(&sandbox, "tree"));
+    let file = std::fs::metadata(format!("{to}/a/file")).expect("the file");
+    assert_eq!((file.uid(), file.gid(), file.mode() & 0o7777, file.mtime_nsec()), (7, 8, 0o640, before));
+    assert_eq!(std::fs::metadata(format!("{to}/a")).expect("it").mode() & 0o7777, 0o550);
+    assert_eq!(std::fs::read_to_string(format!("{to}/link")).expect("the file"), "content");
+    assert!(std::fs::metadata(format!("{to}/a/empty")).expect("it").is_dir());
+
+    std::fs::write(sandbox.path("tree"), "again").expect("a file");
+    assert_eq!(sandbox.refused(RequestBody::Move(rename)).kind, ErrorKind::AlreadyExists);
+    assert!(exists(&sandbox, "tree"));
+    std::fs::create_dir(sandbox.path("special")).expect("a directory");
+    let socket = std::os::unix::net::UnixListener::bind(sandbox.path("special/socket")).expect("a socket");
+    let special = Rename {
+        target: target(&sandbox, "special"),
+        to: format!("{}/special", elsewhere.path().display()).into_bytes().into(),
+        replace: false,
+    };
+    assert_eq!(sandbox.refused(RequestBody::Move(special)).kind, ErrorKind::NotARegularFile);
+    drop(socket);
+    let left = std::fs::read_dir(elsewhere.path()).expect("the directory").count();
+    assert_eq!(left, 1, "a move that failed leaves no copy");
 }
 
 #[test]

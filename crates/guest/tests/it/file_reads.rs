@@ -243,7 +243,8 @@ fn a_walk_finds_the_regular_files_of_a_tree_and_leaves_it_nowhere() {
     make_fifo(&sandbox.path("root/a/fifo"));
     symlink("/etc", sandbox.path("root/etc")).expect("a link");
     symlink("..", sandbox.path("root/a/up")).expect("a link");
-    let walk = |limit| RequestBody::Walk(Walk { target: Target::absolute(root.as_str()), limit });
+    let walk =
+        |limit| RequestBody::Walk(Walk { target: Target::absolute(root.as_str()), limit, selection: None });
     let file = |name: &str| (name.as_bytes().to_vec(), FileKind::File);
     assert_eq!(entries(&sandbox, walk(9)), (vec![file("a/b/two"), file("a/one"), file("top")], false));
     let (some, truncated) = entries(&sandbox, walk(2));
@@ -256,7 +257,8 @@ fn a_walk_of_a_tree_that_is_too_deep_says_so() {
     let root = sandbox.path("deep");
     std::fs::create_dir_all(format!("{root}/{}", "d/".repeat(300))).expect("directories");
     std::fs::write(format!("{root}/d/d/file"), "").expect("a file");
-    let walk = RequestBody::Walk(Walk { target: Target::absolute(root.as_str()), limit: 10 });
+    let walk =
+        RequestBody::Walk(Walk { target: Target::absolute(root.as_str()), limit: 10, selection: None });
     assert_eq!(entries(&sandbox, walk), (vec![(b"d/d/file".to_vec(), FileKind::File)], true));
 }
 

@@ -8,6 +8,7 @@ mod exec;
 mod exec_ends;
 mod file_changes;
 mod file_reads;
+mod file_searches;
 mod file_writes;
 mod hostile;
 mod program;

@@ -1,6 +1,6 @@
 //! Arbitrary messages for the property tests.
 
-use lazaret_protocol::guest_message::{Hello, Link, ListEnd, Skipped, Written};
+use lazaret_protocol::guest_message::{Hello, Link, ListEnd, Replaced, Skipped, Written};
 use lazaret_protocol::host_message::{Resize, Signal};
 use lazaret_protocol::*;
 use proptest::collection::vec;
@@ -50,6 +50,14 @@ fn disposition() -> impl Strategy<Value = Disposition> {
     prop_oneof![Just(Disposition::Replace), Just(Disposition::CreateNew), Just(Disposition::Append)]
 }
 
+fn selection() -> impl Strategy<Value = Selection> {
+    (of(any::<u32>()), of(bytes()), any::<bool>()).prop_map(|(depth, name, follow)| Selection {
+        depth,
+        name,
+        follow,
+    })
+}
+
 fn body() -> impl Strategy<Value = RequestBody> {
     prop_oneof![
         Just(RequestBody::Hello),
@@ -60,7 +68,23 @@ fn body() -> impl Strategy<Value = RequestBody> {
         bytes().prop_map(|id| RequestBody::RemoveExec(RemoveExec { id })),
         (target(), any::<bool>()).prop_map(|(target, follow)| RequestBody::Stat(Stat { target, follow })),
         (target(), any::<u32>()).prop_map(|(target, limit)| RequestBody::List(List { target, limit })),
-        (target(), any::<u32>()).prop_map(|(target, limit)| RequestBody::Walk(Walk { target, limit })),
+        (target(), any::<u32>(), of(selection()))
+            .prop_map(|(target, limit, selection)| RequestBody::Walk(Walk { target, limit, selection })),
+        (target(), bytes(), any::<u32>()).prop_map(|(target, text, limit)| RequestBody::Find(Find {
+            target,
+            text,
+            limit
+        })),
+        (target(), bytes(), bytes()).prop_map(|(target, text, with)| RequestBody::ReplaceText(ReplaceText {
+            target,
+            text,
+            with
+        })),
+        (target(), bytes(), any::<bool>()).prop_map(|(target, to, replace)| RequestBody::Move(Rename {
+            target,
+            to,
+            replace
+        })),
         (target(), any::<u64>(), of(any::<u64>()))
             .prop_map(|(target, offset, len)| RequestBody::Read(Read { target, offset, len })),
         (target(), disposition(), of(any::<u32>()), any::<bool>()).prop_map(
@@ -81,7 +105,8 @@ fn body() -> impl Strategy<Value = RequestBody> {
         (target(), any::<bool>())
             .prop_map(|(target, recursive)| RequestBody::Remove(Remove { target, recursive })),
         (target(), any::<u32>()).prop_map(|(target, mode)| RequestBody::Chmod(Chmod { target, mode })),
-        (target(), ".{0,16}").prop_map(|(target, owner)| RequestBody::Chown(Chown { target, owner })),
+        (target(), ".{0,16}", of(prop_oneof![Just(OwnerPart::User), Just(OwnerPart::Group)]))
+            .prop_map(|(target, owner, only)| RequestBody::Chown(Chown { target, owner, only })),
         (target(), bytes())
             .prop_map(|(target, points_to)| RequestBody::Symlink(Symlink { target, points_to })),
         target().prop_map(|target| RequestBody::Readlink(Readlink { target })),
@@ -169,5 +194,8 @@ pub(crate) fn guest_message() -> impl Strategy<Value = GuestMessage<'static>> {
             .prop_map(|(bytes, metadata)| GuestMessage::Written(Written { bytes, metadata })),
         bytes().prop_map(|points_to| GuestMessage::Link(Link { points_to })),
         Just(GuestMessage::Connected),
+        vec((bytes(), any::<u64>(), bytes()).prop_map(|(path, line, text)| Match { path, line, text }), 0..4)
+            .prop_map(GuestMessage::Matches),
+        any::<u64>().prop_map(|count| GuestMessage::Replaced(Replaced { count })),
     ]
 }

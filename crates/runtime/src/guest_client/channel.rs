@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use lazaret_core::ports::GuestStream;
-use lazaret_protocol::guest_message::Written;
+use lazaret_protocol::guest_message::{Replaced, Written};
 use lazaret_protocol::{
     Attached, Entry, ExecState, Exited, Frame, GuestKind, GuestMessage, HEADER_BYTES, Header, HostMessage,
-    Metadata, Request, RequestBody, Started,
+    Match, Metadata, Request, RequestBody, Started,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::timeout;
@@ -36,6 +36,8 @@ pub(super) enum Reply {
     Data(Bytes),
     Written(Written),
     Connected,
+    Matches(Vec<Match>),
+    Replaced(Replaced),
     /// A message that answers nothing this client asks.
     Other(&'static str),
 }
@@ -56,6 +58,8 @@ impl Reply {
             Self::Data(_) => "data, out of place",
             Self::Written(_) => "a written file, out of place",
             Self::Connected => "a connection, out of place",
+            Self::Matches(_) => "matches, out of place",
+            Self::Replaced(_) => "a replacement, out of place",
             Self::Other(what) => what,
         })
     }
@@ -111,8 +115,13 @@ impl Channel {
 
     /// The next reply, which must come in time.
     pub(super) async fn reply(&mut self) -> Result<Reply, GuestError> {
-        let reply = timeout(self.patience, self.receiver.receive()).await;
-        reply.unwrap_or(Err(GuestError::Silent(self.patience)))
+        self.reply_within(self.patience).await
+    }
+
+    /// The next reply, for which the guest has another time.
+    pub(super) async fn reply_within(&mut self, patience: Duration) -> Result<Reply, GuestError> {
+        let reply = timeout(patience, self.receiver.receive()).await;
+        reply.unwrap_or(Err(GuestError::Silent(patience)))
     }
 
     /// The connection without its frames, once the guest has said that none follow.
@@ -163,6 +172,8 @@ impl Receiver {
             GuestMessage::ListEnd(end) => Reply::ListEnd { truncated: end.truncated },
             GuestMessage::Written(written) => Reply::Written(written),
             GuestMessage::Connected => Reply::Connected,
+            GuestMessage::Matches(matches) => Reply::Matches(matches),
+            GuestMessage::Replaced(replaced) => Reply::Replaced(replaced),
             GuestMessage::Hello(_) => Reply::Other("a greeting that nobody asked for"),
             GuestMessage::Link(_) => Reply::Other("a link that nobody asked for"),
             GuestMessage::Stdout(_) | GuestMessage::Stderr(_) | GuestMessage::Data(_) => {

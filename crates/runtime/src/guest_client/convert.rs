@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use lazaret_core::{
     Error, ExecExit, ExecId, ExecOutput, ExecSpec, FileEntry, FileKind, FilePath, FileProblem, FileScope,
-    Result, Stdin, Timestamp, WriteOptions,
+    Owner, Result, Stdin, Timestamp, WriteOptions,
 };
 use lazaret_protocol::{
-    Background, ByteString, Disposition, Exec, ExitStatus, Exited, FileKind as WireKind, Metadata, Target,
-    Tty, Write,
+    Background, ByteString, Chown, Disposition, Exec, ExitStatus, Exited, FileKind as WireKind, Metadata,
+    OwnerPart, Target, Tty, Write,
 };
 
 /// The id of a background exec on the wire: its sixteen bytes, which begin with the second of its making.
@@ -79,6 +79,17 @@ fn relative_to<'a>(root: &[u8], path: &'a [u8]) -> Option<&'a [u8]> {
     let Some(first) = rest.iter().position(|byte| *byte != b'/') else { return Some(b".") };
     // A name that merely begins like the root is another name.
     (first > 0).then(|| rest.get(first..)).flatten()
+}
+
+/// A change of owner; `None` if nothing changes.
+pub(super) fn chown(target: Target, owner: &Owner) -> Option<Chown> {
+    let (owner, only) = match (&owner.user, &owner.group) {
+        (Some(user), Some(group)) => (format!("{user}:{group}"), None),
+        (Some(user), None) => (user.clone(), Some(OwnerPart::User)),
+        (None, Some(group)) => (group.clone(), Some(OwnerPart::Group)),
+        (None, None) => return None,
+    };
+    Some(Chown { target, owner, only })
 }
 
 /// An upload that takes the place of what is there.

@@ -43,7 +43,10 @@ impl GuestError {
     pub(super) fn for_path(self, path: &FilePath) -> Error {
         let problem = match &self {
             Self::Refused(failure) if failure.kind == ErrorKind::UnknownUser => {
-                return Error::invalid("user", "no such user in the image");
+                return Error::invalid("user", "no such user or group in the image");
+            }
+            Self::Refused(failure) if failure.kind == ErrorKind::BadPattern => {
+                return Error::invalid("pattern", "is empty, too long or not a well-formed glob");
             }
             Self::Refused(failure) => file_problem(failure.kind),
             Self::TooLong(_) => Some(FileProblem::NameTooLong),
@@ -135,15 +138,15 @@ fn file_problem(kind: ErrorKind) -> Option<FileProblem> {
         ErrorKind::NameTooLong => FileProblem::NameTooLong,
         ErrorKind::BadPath => FileProblem::InvalidPath,
         ErrorKind::ReadOnly => FileProblem::ReadOnly,
-        ErrorKind::CrossDevice
-        | ErrorKind::FileTooLarge
-        | ErrorKind::TreeTooDeep
-        | ErrorKind::OutOfMemory
-        | ErrorKind::Other => FileProblem::Other,
+        ErrorKind::CrossDevice => FileProblem::CrossDevice,
+        ErrorKind::FileTooLarge | ErrorKind::TreeTooDeep | ErrorKind::OutOfMemory | ErrorKind::Other => {
+            FileProblem::Other
+        }
         ErrorKind::BadRequest
         | ErrorKind::Unsupported
         | ErrorKind::Busy
         | ErrorKind::UnknownUser
+        | ErrorKind::BadPattern
         | ErrorKind::CommandNotFound
         | ErrorKind::NotExecutable
         | ErrorKind::InterpreterNotFound
@@ -193,6 +196,7 @@ fn exec_problem(kind: ErrorKind) -> Option<ExecProblem> {
         | ErrorKind::CrossDevice
         | ErrorKind::FileTooLarge
         | ErrorKind::TreeTooDeep
+        | ErrorKind::BadPattern
         | ErrorKind::ConnectionRefused
         | ErrorKind::UnknownProgram => return None,
     })

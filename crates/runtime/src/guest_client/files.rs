@@ -1,10 +1,10 @@
 //! Files: listings, downloads and uploads.
 
 use futures_util::stream::{self, StreamExt};
-use lazaret_core::ports::Listing;
-use lazaret_core::{Body, FilePath, FileScope, Result};
+use lazaret_core::ports::{Listing, Matches};
+use lazaret_core::{Body, FilePath, FileScope, LineMatch, Links, Result, TreeQuery};
 use lazaret_protocol::limits::DATA_MAX;
-use lazaret_protocol::{Entry, HostMessage, List, Metadata, RequestBody, Walk};
+use lazaret_protocol::{Entry, HostMessage, List, Match, Metadata, RequestBody, Selection, Walk};
 
 use super::channel::{Channel, Reply};
 use super::convert;
@@ -16,11 +16,13 @@ const LISTING_MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// How far a listing goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Depth {
+pub(super) enum Depth<'a> {
     /// The entries of one directory.
     Directory,
     /// The regular files of a tree.
     Tree,
+    /// These entries of a tree.
+    Selected(&'a TreeQuery),
 }
 
 /// A listing that is asked for.
@@ -28,7 +30,7 @@ pub(super) struct Request<'a> {
     pub(super) scope: &'a FileScope,
     pub(super) path: &'a FilePath,
     pub(super) max_entries: usize,
-    pub(super) depth: Depth,
+    pub(super) depth: Depth<'a>,
 }
 
 impl Request<'_> {
@@ -38,7 +40,12 @@ impl Request<'_> {
         let limit = u32::try_from(self.max_entries).unwrap_or(u32::MAX);
         Ok(match self.depth {
             Depth::Directory => RequestBody::List(List { target, limit }),
-            Depth::Tree => RequestBody::Walk(Walk { target, limit }),
+            Depth::Tree => RequestBody::Walk(Walk { target, limit, selection: None }),
+            Depth::Selected(TreeQuery { depth, name, links }) => {
+                let name = name.as_deref().map(Into::into);
+                let selection = Selection { depth: *depth, name, follow: *links == Links::Followed };
+                RequestBody::Walk(Walk { target, limit, selection: Some(selection) })
+            }
         })
     }
 
@@ -79,17 +86,61 @@ impl Request<'_> {
 
     /// Whether an honest guest could send that name or relative path.
     fn is_possible(&self, path: &[u8]) -> bool {
-        let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.contains(&0);
-        match self.depth {
-            Depth::Directory => is_name(path) && !path.contains(&b'/'),
-            Depth::Tree => path.split(|byte| *byte == b'/').all(is_name),
-        }
+        is_beneath(path) && (self.depth != Depth::Directory || !path.contains(&b'/'))
     }
 
     fn join(&self, path: &[u8]) -> Option<FilePath> {
-        let root = self.path.as_bytes();
-        let root = root.strip_suffix(b"/").unwrap_or(root);
-        FilePath::new([root, b"/", path].concat()).ok()
+        join(self.path, path)
+    }
+}
+
+/// Whether it is a path that an honest guest finds in a tree.
+fn is_beneath(path: &[u8]) -> bool {
+    let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && !name.contains(&0);
+    path.split(|byte| *byte == b'/').all(is_name)
+}
+
+fn join(root: &FilePath, path: &[u8]) -> Option<FilePath> {
+    let root = root.as_bytes();
+    let root = root.strip_suffix(b"/").unwrap_or(root);
+    FilePath::new([root, b"/", path].concat()).ok()
+}
+
+/// Receives the lines of a search in `root`, at most `max_lines`.
+pub(super) async fn matches(
+    channel: &mut Channel,
+    root: &FilePath,
+    max_lines: usize,
+) -> Result<Matches, GuestError> {
+    let mut all = Matches { lines: Vec::new(), truncated: false };
+    let mut bytes = 0_usize;
+    loop {
+        let found = match channel.reply().await? {
+            Reply::Matches(found) => found,
+            Reply::ListEnd { truncated } => {
+                all.truncated |= truncated;
+                return Ok(all);
+            }
+            other => return Err(other.unexpected()),
+        };
+        for Match { path, line, text } in found {
+            if all.lines.len() == max_lines {
+                return Err(GuestError::Violation("more lines than were asked for"));
+            }
+            if !path.is_empty() && !is_beneath(&path) {
+                return Err(GuestError::Violation("a match in a file that no tree has"));
+            }
+            bytes += root.as_bytes().len() + path.len() + text.len();
+            if bytes > LISTING_MAX_BYTES {
+                all.truncated = true;
+                return Ok(all);
+            }
+            let path = if path.is_empty() { Some(root.clone()) } else { join(root, &path) };
+            match path {
+                Some(path) => all.lines.push(LineMatch { path, line, text: text.0 }),
+                None => all.truncated = true,
+            }
+        }
     }
 }
 

@@ -22,14 +22,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lazaret_core::ports::{Guest, GuestStream, Listing, Runtime};
+use lazaret_core::ports::{Guest, GuestStream, Listing, Matches, Runtime};
 use lazaret_core::{
-    BackgroundExec, Body, ExecId, ExecSession, ExecSpec, FileEntry, FilePath, FileScope, ReadRange, Result,
-    SandboxId, WriteOptions,
+    BackgroundExec, Body, Error, ExecId, ExecSession, ExecSpec, Existing, FileEntry, FilePath, FileProblem,
+    FileScope, Links, Owner, ReadRange, Result, SandboxId, TreeQuery, WriteOptions,
 };
 use lazaret_protocol::{
-    Attach, Chmod, Chown, Dial, Mkdir, Read, Remove, RemoveExec, Rename, RequestBody, RunProgram, Stat,
-    Target,
+    Attach, Chmod, Dial, Find, Mkdir, Read, Remove, RemoveExec, Rename, ReplaceText, RequestBody, RunProgram,
+    Stat, Target,
 };
 
 use channel::{Channel, Reply};
@@ -39,6 +39,9 @@ use error::GuestError;
 ///
 /// A busy sandbox with a small share of the CPU may need a second; the bound is for one that has stopped answering.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many times as long a replacement may take, which says nothing until its whole file is written anew.
+const REPLACE_PATIENCE: u32 = 4;
 
 /// What a program of the host's has between being asked to end and being made to: time to undo a large half-made tree.
 const PROGRAM_GRACE_MS: u32 = 10_000;
@@ -228,9 +231,16 @@ impl Guest for GuestClient {
         }
     }
 
-    async fn stat(&self, sandbox: SandboxId, scope: &FileScope, path: &FilePath) -> Result<FileEntry> {
+    async fn stat(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        links: Links,
+    ) -> Result<FileEntry> {
         let target = convert::target(scope, path)?;
-        match self.ask_once(sandbox, RequestBody::Stat(Stat { target, follow: false })).await {
+        let follow = links == Links::Followed;
+        match self.ask_once(sandbox, RequestBody::Stat(Stat { target, follow })).await {
             Ok(Reply::Metadata(metadata)) => Ok(convert::entry(path.clone(), metadata)),
             Ok(other) => Err(other.unexpected().for_path(path)),
             Err(unasked) => Err(unasked.for_path(path)),
@@ -267,6 +277,61 @@ impl Guest for GuestClient {
             Ok(listing.receive(&mut channel).await?)
         };
         listed.await.map_err(|unasked: Unasked| unasked.for_path(path))
+    }
+
+    async fn tree(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        query: &TreeQuery,
+        max_entries: usize,
+    ) -> Result<Listing> {
+        let listing = files::Request { scope, path, max_entries, depth: files::Depth::Selected(query) };
+        let body = listing.body()?;
+        let listed = async {
+            let mut channel = self.ask(sandbox, body).await?;
+            Ok(listing.receive(&mut channel).await?)
+        };
+        listed.await.map_err(|unasked: Unasked| unasked.for_path(path))
+    }
+
+    async fn find_text(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        text: &[u8],
+        max_lines: usize,
+    ) -> Result<Matches> {
+        let target = convert::target(scope, path)?;
+        let limit = u32::try_from(max_lines).unwrap_or(u32::MAX);
+        let found = async {
+            let body = RequestBody::Find(Find { target, text: text.into(), limit });
+            let mut channel = self.ask(sandbox, body).await?;
+            Ok(files::matches(&mut channel, path, max_lines).await?)
+        };
+        found.await.map_err(|unasked: Unasked| unasked.for_path(path))
+    }
+
+    async fn replace_text(
+        &self,
+        sandbox: SandboxId,
+        scope: &FileScope,
+        path: &FilePath,
+        text: &[u8],
+        with: &[u8],
+    ) -> Result<u64> {
+        let target = convert::target(scope, path)?;
+        let replace = ReplaceText { target, text: text.into(), with: with.into() };
+        let replaced = async {
+            let mut channel = self.ask(sandbox, RequestBody::ReplaceText(replace)).await?;
+            match channel.reply_within(self.patience * REPLACE_PATIENCE).await? {
+                Reply::Replaced(replaced) => Ok(replaced.count),
+                other => Err(other.unexpected().into()),
+            }
+        };
+        replaced.await.map_err(|unasked: Unasked| unasked.for_path(path))
     }
 
     async fn read(
@@ -323,10 +388,18 @@ impl Guest for GuestClient {
         scope: &FileScope,
         from: &FilePath,
         to: &FilePath,
+        existing: Existing,
     ) -> Result<()> {
         let target = convert::target(scope, from)?;
         let Target { path: to, .. } = convert::target(scope, to)?;
-        self.change(sandbox, from, RequestBody::Rename(Rename { target, to, replace: true })).await
+        let rename = Rename { target, to, replace: existing == Existing::Replaced };
+        match self.change(sandbox, from, RequestBody::Rename(rename.clone())).await {
+            // A request of its own, because older guests can do the rest.
+            Err(Error::File { problem: FileProblem::CrossDevice, .. }) => {
+                self.change(sandbox, from, RequestBody::Move(rename)).await
+            }
+            other => other,
+        }
     }
 
     async fn remove(
@@ -350,11 +423,9 @@ impl Guest for GuestClient {
         sandbox: SandboxId,
         scope: &FileScope,
         path: &FilePath,
-        uid: u32,
-        gid: u32,
+        owner: &Owner,
     ) -> Result<()> {
-        let target = convert::target(scope, path)?;
-        let owner = format!("{uid}:{gid}");
-        self.change(sandbox, path, RequestBody::Chown(Chown { target, owner })).await
+        let Some(chown) = convert::chown(convert::target(scope, path)?, owner) else { return Ok(()) };
+        self.change(sandbox, path, RequestBody::Chown(chown)).await
     }
 }

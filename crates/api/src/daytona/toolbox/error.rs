@@ -68,7 +68,6 @@ impl Dialect for Toolbox {
 }
 
 /// A refusal whose status, code and sentence the contract lays down.
-#[expect(dead_code, reason = "for the toolbox's processes and files, which are to come")]
 pub(super) fn worded(status: StatusCode, code: &'static str, message: impl Into<String>) -> Failure {
     Rejection::Worded { status, code, message: message.into() }.into()
 }
@@ -180,7 +179,9 @@ const fn file(problem: FileProblem) -> Verdict {
         | FileProblem::DirectoryNotEmpty
         | FileProblem::LinkNotFollowed => (StatusCode::BAD_REQUEST, "INVALID_FILE_PATH"),
         FileProblem::AlreadyExists => (StatusCode::CONFLICT, "CONFLICT"),
-        FileProblem::NoSpace => (StatusCode::UNPROCESSABLE_ENTITY, "UNPROCESSABLE_ENTITY"),
+        FileProblem::NoSpace | FileProblem::CrossDevice => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "UNPROCESSABLE_ENTITY")
+        }
         FileProblem::Other => (StatusCode::INTERNAL_SERVER_ERROR, "FILE_READ_FAILED"),
     }
 }

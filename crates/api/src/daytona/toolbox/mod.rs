@@ -4,11 +4,15 @@
 //! | --- | --- |
 //! | `target.rs` | the sandbox that a path means, by id alone, which must run; where relative paths begin in it |
 //! | `info.rs` | version and directories |
+//! | `files/` | files of the sandbox, one or many, by a key or by a signature |
+//! | `git/` | repositories of the sandbox |
 //! | `error.rs` | one answer for each failure, with the codes that clients make their exceptions of |
 //!
 //! Each further subject is a folder with a `routes` of its own that is chained in [`routes`].
 
 mod error;
+mod files;
+mod git;
 mod info;
 mod target;
 
@@ -19,5 +23,7 @@ use crate::routing::Routes;
 /// The routes.
 pub(crate) fn routes() -> Routes<Toolbox> {
     let routes = Routes::<Toolbox>::under(["/toolbox/{id}"]).owns("/toolbox/{id}");
-    info::routes(routes)
+    let routes = info::routes(routes);
+    let routes = files::routes(routes);
+    git::routes(routes)
 }

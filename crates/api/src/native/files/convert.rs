@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use lazaret_core::ports::Listing;
-use lazaret_core::{FileKind, FilePath, WriteOptions};
+use lazaret_core::ports::{self, Listing};
+use lazaret_core::{Existing, FileKind, FilePath, Links, Owner, TreeQuery, WriteOptions};
 
 use super::wire;
 use crate::extract::PathParams;
@@ -44,6 +44,45 @@ impl From<Listing> for wire::Directory {
     }
 }
 
+impl From<ports::Matches> for wire::Matches {
+    fn from(found: ports::Matches) -> Self {
+        let line = |found: lazaret_core::LineMatch| wire::LineMatch {
+            path: found.path.to_text(),
+            line: found.line,
+            text: String::from_utf8_lossy(&found.text).into_owned(),
+        };
+        Self { matches: found.lines.into_iter().map(line).collect(), truncated: found.truncated }
+    }
+}
+
+impl wire::ReadQuery {
+    /// Refuses what cannot be answered together.
+    pub(super) fn check(&self) -> Result<(), Rejection> {
+        let find = self.find.is_some();
+        for (field, both, other) in [
+            ("list", self.list && self.stat, "stat"),
+            ("find", find && self.stat, "stat"),
+            ("find", find && self.list, "list"),
+        ] {
+            if both {
+                return Err(Rejection::query(field, format!("cannot be asked together with {other}")));
+            }
+        }
+        for (field, given) in [("depth", self.depth.is_some()), ("name", self.name.is_some())] {
+            if given && !self.list {
+                return Err(Rejection::query(field, "needs list"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries that are wanted, if it is not simply a directory's.
+    pub(super) fn tree(&self) -> Option<TreeQuery> {
+        let is_plain = self.depth.is_none() && self.name.is_none();
+        (!is_plain).then(|| TreeQuery { depth: self.depth, name: self.name.clone(), links: Links::Kept })
+    }
+}
+
 /// The absolute path that the rest of a route's path means.
 pub(super) fn path(params: &PathParams) -> Result<FilePath, Failure> {
     let rest = params.bytes("path");
@@ -74,28 +113,37 @@ impl wire::WriteQuery {
 /// An operation, read.
 pub(super) enum Act {
     MakeDirectory { mode: u32, parents: bool },
-    Rename { to: FilePath },
+    Rename { to: FilePath, existing: Existing },
     SetMode { mode: u32 },
-    SetOwner { uid: u32, gid: u32 },
+    SetOwner(Owner),
+    ReplaceText { text: String, with: String },
 }
 
 impl TryFrom<wire::Operation> for Act {
     type Error = Failure;
 
     fn try_from(operation: wire::Operation) -> Result<Self, Failure> {
-        let wire::Operation { op, mode: bits, parents, to, uid, gid } = operation;
+        let wire::Operation { op, mode: bits, parents, to, replace, uid, gid, owner, group, text, with } =
+            operation;
         let given = [
             ("mode", bits.is_some()),
             ("parents", parents.is_some()),
             ("to", to.is_some()),
+            ("replace", replace.is_some()),
             ("uid", uid.is_some()),
             ("gid", gid.is_some()),
+            ("owner", owner.is_some()),
+            ("group", group.is_some()),
+            ("text", text.is_some()),
+            ("with", with.is_some()),
         ];
         let belongs: &[&str] = match op {
             wire::OperationKind::Mkdir => &["mode", "parents"],
-            wire::OperationKind::Rename => &["to"],
+            wire::OperationKind::Rename => &["to", "replace"],
             wire::OperationKind::Chmod => &["mode"],
+            wire::OperationKind::Chown if owner.is_some() || group.is_some() => &["owner", "group"],
             wire::OperationKind::Chown => &["uid", "gid"],
+            wire::OperationKind::Replace => &["text", "with"],
         };
         if let Some((field, _)) = given.iter().find(|(field, given)| *given && !belongs.contains(field)) {
             return Err(refuse(field, FieldProblem::Other("does not belong to this op".to_owned())));
@@ -112,12 +160,20 @@ impl TryFrom<wire::Operation> for Act {
                     lazaret_core::Error::Invalid { reason, .. } => refuse("to", FieldProblem::Other(reason)),
                     error => error.into(),
                 })?;
-                Ok(Self::Rename { to })
+                let existing = if replace == Some(false) { Existing::Kept } else { Existing::Replaced };
+                Ok(Self::Rename { to, existing })
             }
             wire::OperationKind::Chmod => Ok(Self::SetMode { mode: bits.ok_or_else(|| missing("mode"))? }),
-            wire::OperationKind::Chown => Ok(Self::SetOwner {
-                uid: uid.ok_or_else(|| missing("uid"))?,
-                gid: gid.ok_or_else(|| missing("gid"))?,
+            wire::OperationKind::Chown if owner.is_some() || group.is_some() => {
+                Ok(Self::SetOwner(Owner { user: owner, group }))
+            }
+            wire::OperationKind::Chown => {
+                let (uid, gid) = (uid.ok_or_else(|| missing("uid"))?, gid.ok_or_else(|| missing("gid"))?);
+                Ok(Self::SetOwner(Owner::ids(uid, gid)))
+            }
+            wire::OperationKind::Replace => Ok(Self::ReplaceText {
+                text: text.ok_or_else(|| missing("text"))?,
+                with: with.ok_or_else(|| missing("with"))?,
             }),
         }
     }

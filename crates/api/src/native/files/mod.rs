@@ -7,6 +7,7 @@ pub(super) mod wire;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use lazaret_core::Links;
 
 use self::convert::Act;
 use super::error::ErrorBody;
@@ -18,7 +19,7 @@ use crate::extract::Json;
 use crate::failure::{Failure, Rejection};
 use crate::settings::App;
 
-/// A file's content, or what a path is (`stat`), or what a directory holds (`list`).
+/// A file's content, or what a path is (`stat`), or what a directory holds (`list`), or which lines have a text (`find`).
 #[utoipa::path(get, path = "/lazaret/v1/sandboxes/{id}/files/{path}", operation_id = "read_file", tag = "files",
     params(("id" = String, Path, description = "Any form of the id, or the name"),
         ("path" = String, Path, description = "Absolute path without its first slash, percent-encoded"),
@@ -37,15 +38,20 @@ pub(crate) async fn read(
     let path = convert::path(&target.params)?;
     let Target { caller, id, query, .. } = &target;
     let (files, user, id) = (&app.core.files, &query.user, *id);
-    if query.stat && query.list {
-        return Err(Rejection::query("list", "cannot be asked together with stat").into());
-    }
+    query.check()?;
     if query.stat {
-        let entry = bounded(&app, files.stat(caller, id, user.clone(), &path)).await?;
+        let entry = bounded(&app, files.stat(caller, id, user.clone(), &path, Links::Kept)).await?;
         return Ok(Json(wire::FileEntry::from(entry)).into_response());
     }
+    if let Some(text) = &query.find {
+        let found = bounded(&app, files.find_text(caller, id, user.clone(), &path, text)).await?;
+        return Ok(Json(wire::Matches::from(found)).into_response());
+    }
     if query.list {
-        let listing = bounded(&app, files.list(caller, id, user.clone(), &path)).await?;
+        let listing = match query.tree() {
+            None => bounded(&app, files.list(caller, id, user.clone(), &path)).await?,
+            Some(tree) => bounded(&app, files.tree(caller, id, user.clone(), &path, &tree)).await?,
+        };
         return Ok(Json(wire::Directory::from(listing)).into_response());
     }
     let read = |range| bounded(&app, files.read(caller, id, user.clone(), &path, range));
@@ -102,28 +108,33 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Make a directory, move a path, or set its permission bits or owner.
+/// Make a directory, move a path, set its permission bits or owner, or replace a text in a file.
 #[utoipa::path(post, path = "/lazaret/v1/sandboxes/{id}/files/{path}", operation_id = "change_file",
     tag = "files",
     params(("id" = String, Path, description = "Any form of the id, or the name"),
         ("path" = String, Path, description = "Absolute path without its first slash, percent-encoded"),
         wire::ActQuery),
     request_body = wire::Operation,
-    responses((status = 204), (status = "default", body = ErrorBody)))]
+    responses((status = 204), (status = 200, description = "A text was replaced", body = wire::Replaced),
+        (status = "default", body = ErrorBody)))]
 pub(crate) async fn change(
     State(app): State<App>,
     target: Target<wire::ActQuery>,
     Json(operation): Json<wire::Operation>,
-) -> Result<StatusCode, Failure> {
+) -> Result<Response, Failure> {
     let path = convert::path(&target.params)?;
     let (files, caller, id, user) = (&app.core.files, &target.caller, target.id, target.query.user);
     match Act::try_from(operation)? {
         Act::MakeDirectory { mode, parents } => files.mkdir(caller, id, user, &path, mode, parents).await?,
-        Act::Rename { to } => files.rename(caller, id, user, &path, &to).await?,
+        Act::Rename { to, existing } => files.rename(caller, id, user, &path, &to, existing).await?,
         Act::SetMode { mode } => files.chmod(caller, id, user, &path, mode).await?,
-        Act::SetOwner { uid, gid } => files.chown(caller, id, user, &path, uid, gid).await?,
+        Act::SetOwner(owner) => files.chown(caller, id, user, &path, &owner).await?,
+        Act::ReplaceText { text, with } => {
+            let count = files.replace_text(caller, id, user, &path, &text, &with).await?;
+            return Ok(Json(wire::Replaced { count }).into_response());
+        }
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// A short answer of a route that has no time limit for the sake of its long ones.

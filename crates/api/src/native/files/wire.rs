@@ -45,8 +45,42 @@ pub(crate) struct ReadQuery {
     pub(crate) stat: bool,
     /// The entries of the directory, as JSON.
     pub(crate) list: bool,
+    /// With `list`: at most so many names down, from 1, which is the directory alone. With `name` and without this, any
+    /// number.
+    pub(crate) depth: Option<u32>,
+    /// With `list`: a glob for the last name, such as `*.rs`; the whole tree is looked through.
+    pub(crate) name: Option<String>,
+    /// The lines of the file, or of the text files beneath the directory, that hold this text, as JSON.
+    pub(crate) find: Option<String>,
     /// As whom to act; the sandbox's own user if it is absent.
     pub(crate) user: Option<String>,
+}
+
+/// The lines that a search found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Matches {
+    /// File by file.
+    pub(crate) matches: Vec<LineMatch>,
+    /// There was more than one answer holds, or the search took too long.
+    pub(crate) truncated: bool,
+}
+
+/// A line that holds the text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LineMatch {
+    /// Absolute path of the file, with what is not UTF-8 replaced.
+    pub(crate) path: String,
+    /// The line's number, from 1.
+    pub(crate) line: u64,
+    /// The line, with what is not UTF-8 replaced; a long one is cut.
+    pub(crate) text: String,
+}
+
+/// A text was replaced.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Replaced {
+    /// How often it was there; at none, the file is untouched.
+    pub(crate) count: u64,
 }
 
 /// How to write a file.
@@ -92,12 +126,22 @@ pub(crate) struct Operation {
     pub(crate) mode: Option<String>,
     /// For `mkdir`: make missing directories above it, and succeed if it is there; true if it is absent.
     pub(crate) parents: Option<bool>,
-    /// For `rename`: the new absolute path; a file that is there is replaced.
+    /// For `rename`: the new absolute path.
     pub(crate) to: Option<String>,
+    /// For `rename`: whether a file that is there is replaced; true if it is absent.
+    pub(crate) replace: Option<bool>,
     /// For `chown`: the new owner, as the sandbox sees it.
     pub(crate) uid: Option<u32>,
     /// For `chown`: the new group, as the sandbox sees it.
     pub(crate) gid: Option<u32>,
+    /// For `chown`: the new owner by name or id; without `group`, the group stays.
+    pub(crate) owner: Option<String>,
+    /// For `chown`: the new group by name or id; without `owner`, the owner stays.
+    pub(crate) group: Option<String>,
+    /// For `replace`: the text that goes; every character means itself.
+    pub(crate) text: Option<String>,
+    /// For `replace`: the text that comes in its place.
+    pub(crate) with: Option<String>,
 }
 
 /// Kinds of operations.
@@ -110,6 +154,8 @@ pub(crate) enum OperationKind {
     Rename,
     /// Set permission bits.
     Chmod,
-    /// Set owner and group.
+    /// Set owner, group or both.
     Chown,
+    /// Put one text in the place of another, everywhere in a file.
+    Replace,
 }

@@ -1,7 +1,7 @@
 //! Guest messages that own their bytes.
 
 use lazaret_protocol::guest_message::{Hello, Written};
-use lazaret_protocol::{Entry, ExecState, Exited, Failure, GuestMessage, Metadata};
+use lazaret_protocol::{Entry, ExecState, Exited, Failure, GuestMessage, Match, Metadata};
 
 /// What the guest said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(crate) enum Event {
     Written(Written),
     Link(Vec<u8>),
     Connected,
+    Matches(Vec<Match>),
+    Replaced(u64),
 }
 
 impl From<GuestMessage<'_>> for Event {
@@ -45,6 +47,8 @@ impl From<GuestMessage<'_>> for Event {
             GuestMessage::Written(written) => Self::Written(written),
             GuestMessage::Link(link) => Self::Link(link.points_to.0),
             GuestMessage::Connected => Self::Connected,
+            GuestMessage::Matches(matches) => Self::Matches(matches),
+            GuestMessage::Replaced(replaced) => Self::Replaced(replaced.count),
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod catalogue;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod sandboxes;
+pub(crate) mod secrets;
 pub(crate) mod uploads;
 
 /// An empty store. `keep` is dropped last: it removes what the store is on.
@@ -56,6 +57,11 @@ macro_rules! of_a_store {
                 a_key_is_deleted_by_its_own_account_only
                 a_key_of_nobody_is_refused
                 a_secret_has_one_key
+            }
+            secrets {
+                a_secret_is_made_once_and_counts_starts_and_rotations
+                withdrawals_are_bounded_and_forgotten_after_their_end
+                a_secret_and_its_withdrawals_go_with_their_sandbox
             }
             sandboxes {
                 every_field_of_a_sandbox_reads_back

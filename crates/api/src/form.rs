@@ -19,38 +19,51 @@ use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use lazaret_core::{Body, Error, Limit, limits};
+use lazaret_core::{Body, Error, Limit};
 use multer::{Field, Multipart};
 
-use super::problem;
 use crate::body::into_core;
-use crate::failure::{Failure, Rejection};
+use crate::failure::{Failure, FieldProblem, Part as RequestPart, Rejection, Sequence};
 
 /// Longest text part: the longest path, and room.
 const TEXT_MAX_BYTES: usize = 8 * 1024;
-/// Most parts of a body; the contract names five.
-const PARTS_MAX: usize = 64;
 /// Most bytes that the parser may hold: the largest chunk that a connection gives, the head of a part, and room.
 const HELD_MAX_BYTES: usize = 1024 * 1024;
-/// Longest body: the largest file with every other part that is allowed.
-const FORM_MAX_BYTES: u64 = limits::UPLOAD_MAX_BYTES + (PARTS_MAX * 2 * TEXT_MAX_BYTES) as u64;
+
+/// How large a form may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FormBounds {
+    /// Most parts.
+    pub(crate) parts_max: usize,
+    /// Largest file, in bytes; `None` where what takes it has a bound of its own.
+    pub(crate) file_max_bytes: Option<u64>,
+}
+
+impl FormBounds {
+    /// Longest body: the largest file with every other part that is allowed.
+    fn body_max_bytes(self) -> Option<u64> {
+        let others = (self.parts_max * 2 * TEXT_MAX_BYTES) as u64;
+        self.file_max_bytes.map(|file| file.saturating_add(others))
+    }
+}
 
 /// A form that is being read.
-pub(super) struct Form {
+pub(crate) struct Form {
     parts: Multipart<'static>,
+    bounds: FormBounds,
     held: Arc<AtomicUsize>,
     seen: usize,
 }
 
 /// One part.
-pub(super) enum Part {
-    /// A part with a file name.
+pub(crate) enum Part {
+    /// A part with a file name, or one that is called `file` or ends in `.file`.
     File {
         /// The field's name.
         name: String,
         /// As the client gave it: it may have directories, or anything else.
         filename: String,
-        /// At most [`limits::UPLOAD_MAX_BYTES`]; more is an error of the stream.
+        /// At most [`FormBounds::file_max_bytes`]; more is an error of the stream.
         body: Body,
     },
     /// A part without one.
@@ -64,33 +77,34 @@ pub(super) enum Part {
 
 impl Form {
     /// The form in this request.
-    pub(super) fn of(request: Request, idle: Duration) -> Result<Self, Failure> {
+    pub(crate) fn of(request: Request, idle: Duration, bounds: FormBounds) -> Result<Self, Failure> {
         let (head, body) = request.into_parts();
         let media_type =
             head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let boundary = multer::parse_boundary(media_type)
             .map_err(|_| Rejection::WrongMediaType { expected: "multipart/form-data with a boundary" })?;
-        if axum::body::HttpBody::size_hint(&body).lower() > FORM_MAX_BYTES {
+        let least = axum::body::HttpBody::size_hint(&body).lower();
+        if bounds.body_max_bytes().is_some_and(|max| least > max) {
             return Err(Error::LimitReached(Limit::UploadBytes).into());
         }
         let held = Arc::<AtomicUsize>::default();
         let body = Paced { body: into_core(body, idle), held: Arc::clone(&held), rests: false };
-        Ok(Self { parts: Multipart::new(body, boundary), held, seen: 0 })
+        Ok(Self { parts: Multipart::new(body, boundary), bounds, held, seen: 0 })
     }
 
     /// The next part; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Part>, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Part>, Failure> {
         let Some(field) = self.parts.next_field().await.map_err(failure)? else { return Ok(None) };
         self.held.store(0, Ordering::Relaxed);
         self.seen += 1;
-        if self.seen > PARTS_MAX {
-            return Err(malformed(format!("has more than {PARTS_MAX} parts")));
+        if self.seen > self.bounds.parts_max {
+            return Err(malformed(format!("has more than {} parts", self.bounds.parts_max)));
         }
         let name = field.name().unwrap_or_default().to_owned();
         match field.file_name().map(str::to_owned) {
             Some(filename) => Ok(Some(Part::File { name, filename, body: self.file(field) })),
             // A file whose client gave it no name at all.
-            None if name == "file" => {
+            None if name == "file" || name.ends_with(".file") => {
                 Ok(Some(Part::File { name, filename: String::new(), body: self.file(field) }))
             }
             None => {
@@ -101,7 +115,7 @@ impl Form {
     }
 
     fn file(&self, field: Field<'static>) -> Body {
-        let (mut left, held) = (limits::UPLOAD_MAX_BYTES, Arc::clone(&self.held));
+        let (mut left, held) = (self.bounds.file_max_bytes.unwrap_or(u64::MAX), Arc::clone(&self.held));
         let take = move |chunk: Result<Bytes, multer::Error>| {
             let chunk = chunk.map_err(core_error)?;
             held.store(0, Ordering::Relaxed);
@@ -117,7 +131,10 @@ impl Form {
             self.held.store(0, Ordering::Relaxed);
             bytes.extend_from_slice(&chunk);
             if bytes.len() > TEXT_MAX_BYTES {
-                return Err(problem::string_too_long(name, TEXT_MAX_BYTES, bytes.len()).into());
+                let problem =
+                    FieldProblem::TooLong { of: Sequence::String, got: bytes.len(), max: TEXT_MAX_BYTES };
+                let field = name.to_owned();
+                return Err(Rejection::Field { part: RequestPart::Body, field, problem }.into());
             }
         }
         String::from_utf8(bytes)
@@ -193,7 +210,9 @@ mod tests {
         let body = axum::body::Body::from_stream(stream::iter(chunks.map(Ok::<_, std::io::Error>)));
         let request =
             Request::builder().header(CONTENT_TYPE, "multipart/form-data; boundary=b").body(body).unwrap();
-        let mut form = Form::of(request, Duration::from_secs(1)).unwrap_or_else(|error| panic!("{error}"));
+        let bounds = FormBounds { parts_max: 1, file_max_bytes: None };
+        let form = Form::of(request, Duration::from_secs(1), bounds);
+        let mut form = form.unwrap_or_else(|error| panic!("{error}"));
         let Ok(Some(Part::File { mut body, .. })) = form.next().await else { panic!("a file is first") };
         for read in 1..=50 {
             body.next().await.unwrap().unwrap();
