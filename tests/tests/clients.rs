@@ -32,6 +32,8 @@ fn check_against(server: &Server, program: &Path, script: &str, arguments: &[&Pa
         .env("OPENAI_API_KEY", KEY)
         .env("LAZARET_URL", server.url())
         .env("LAZARET_API_KEY", KEY)
+        .env("DAYTONA_API_URL", format!("{}/api", server.url()))
+        .env("DAYTONA_API_KEY", KEY)
         .env("LAZARET_PROGRAM", binary());
     let output = command.output().unwrap_or_else(|error| panic!("start {}: {error}", program.display()));
     let said = String::from_utf8_lossy(&output.stdout);
@@ -92,6 +94,25 @@ fn litellm_reads_containers_files_and_delete_bodies() {
 #[test]
 fn the_mcp_client_lists_and_calls_twelve_tools_over_both_transports() {
     check(&clients().join("mcp/bin/python"), "python_mcp.py", &[]);
+}
+
+fn daytona() -> PathBuf {
+    clients().join("daytona/bin/python")
+}
+
+#[test]
+fn the_daytona_package_of_python_makes_changes_archives_and_deletes_sandboxes() {
+    check(&daytona(), "daytona/control.py", &[]);
+}
+
+#[test]
+fn the_asynchronous_daytona_package_does_so_for_several_at_once() {
+    check(&daytona(), "daytona/control_async.py", &[]);
+}
+
+#[test]
+fn the_daytona_package_of_node_makes_changes_archives_and_deletes_sandboxes() {
+    check(Path::new("node"), "daytona/control.mjs", &[]);
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub struct ApiSettings {
     pub stopping: CancellationToken,
     /// Settings of the OpenAI dialect.
     pub openai: OpenAiSettings,
+    /// Settings of Daytona's dialects.
+    pub daytona: DaytonaSettings,
 }
 
 /// Where sources of the OpenAI contract differ, what this server does.
@@ -73,6 +75,14 @@ impl Default for OpenAiSettings {
     }
 }
 
+/// What Daytona's clients are told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DaytonaSettings {
+    /// Where clients reach this server, such as `https://sandboxes.example.org`; `None` for wherever each of them does, by
+    /// plain HTTP.
+    pub public_url: Option<String>,
+}
+
 impl ApiSettings {
     /// The defaults, with this clock.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
@@ -89,6 +99,7 @@ impl ApiSettings {
             rates: RateSettings::default(),
             stopping: CancellationToken::new(),
             openai: OpenAiSettings::default(),
+            daytona: DaytonaSettings::default(),
         }
     }
 }

@@ -79,5 +79,8 @@ pub use network::{
 pub use page::{Order, Page, PageRequest};
 pub use preview::{SIGNED_PREVIEW_BYTES, SandboxSecret, SignedPreview, Withdrawal};
 pub use resources::Resources;
-pub use sandbox::{Decision, IdleAction, LeasePolicy, Reason, Sandbox, SandboxSpec, SeedFile, State, Verb};
+pub use sandbox::{
+    Decision, IdleAction, LeaseChanges, LeasePolicy, Life, NameUse, Reason, ResourceChanges, Sandbox,
+    SandboxChanges, SandboxSpec, SeedFile, State, Verb,
+};
 pub use upload::Upload;

@@ -142,6 +142,8 @@ pub const STOP_GRACE_MAX: Duration = Duration::from_secs(600);
 pub const IDLE_MIN: Duration = Duration::from_secs(1);
 /// Longest idle time that a lease may have: a year.
 pub const IDLE_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// How long a sandbox stays unpacked when it is to be archived as late as possible: Daytona's own maximum, 30 days.
+pub const ARCHIVE_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How stale a stored `last_active_at` may be: activity is written at most this often.
 pub const ACTIVITY_WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often reconcilers look without having been woken.

@@ -5,8 +5,9 @@
 //!     spawner.lock         one spawner at a time
 //!     templates/ext4-v1-<bytes>.img        host/<absolute path>   the data directory and the roots of lowers
 //!     sandboxes/<id>/        mode 0700     lower/0..8  disk  root  stage   mount points of a start
-//!       disk.ext4            the upper     empty      what masked directories show
-//!       record.json          see `record`  proc  sys  dev
+//!       disk.ext4            the upper, or   empty      what masked directories show
+//!       disk.packed          see `pack`      proc  sys  dev
+//!       record.json          see `record`
 //!       guest.sock           see `connect`
 //! ```
 
@@ -19,6 +20,8 @@ pub(crate) const LOWERS_MAX: usize = 8;
 
 /// File names in a sandbox's directory.
 pub(crate) const DISK: &str = "disk.ext4";
+/// In place of the disk, once that is packed away.
+pub(crate) const PACKED: &str = "disk.packed";
 pub(crate) const RECORD: &str = "record.json";
 pub(crate) const SOCKET: &str = "guest.sock";
 

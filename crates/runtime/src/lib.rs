@@ -27,6 +27,7 @@ mod guest_client;
 mod id_range;
 mod layout;
 mod network;
+mod pack;
 pub mod privileges;
 mod process;
 mod programs;

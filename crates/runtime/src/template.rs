@@ -103,6 +103,25 @@ pub(crate) async fn repair(image: &Path) -> Result<(), Error> {
     }
 }
 
+/// Makes an image that is not mounted as large as `bytes`, and its file system with it; one that is at least so large stays
+/// as it is. What is interrupted is made good by another call, and is a working disk of the old size until then.
+///
+/// # Errors
+/// [`Error::Program`] if `e2fsck` or `resize2fs` fails; [`Error::File`] if the image cannot be extended.
+pub(crate) async fn grow(image: &Path, bytes: u64) -> Result<(), Error> {
+    let block = u64::from(BLOCK_BYTES);
+    let bytes = bytes.div_ceil(block) * block;
+    let file = OpenOptions::new().write(true).open(image).map_err(Error::file("open", image))?;
+    if file.metadata().map_err(Error::file("stat", image))?.len() < bytes {
+        ftruncate(&file, bytes).map_err(|errno| Error::file("size", image)(errno.into()))?;
+    }
+    drop(file);
+    repair(image).await?;
+    // It insists on a check that is younger than the last mount.
+    run("e2fsck", Command::new("e2fsck").arg("-fp").arg(image)).await?;
+    run("resize2fs", Command::new("resize2fs").arg(image)).await.map(drop)
+}
+
 /// Whether the superblock says that the file system was unmounted.
 fn is_clean(image: &Path) -> std::io::Result<bool> {
     /// `s_state` of the superblock, which begins at 1024; bit 0 is `EXT4_VALID_FS`.
@@ -176,6 +195,28 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_disk_grows_with_what_is_on_it_and_never_shrinks() {
+        let directory = tempfile::tempdir().unwrap();
+        let image = ensure(&DataDir::on_host(directory.path()), 64 << 20).await.unwrap();
+        let debugfs = |request: &str| {
+            let output = std::process::Command::new("debugfs")
+                .args(["-w", "-R", request])
+                .arg(&image)
+                .output()
+                .unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        debugfs("mkdir /0/upper/kept");
+        for bytes in [8 << 30, 8 << 30, 1 << 30] {
+            grow(&image, bytes).await.unwrap();
+            assert_eq!(std::fs::metadata(&image).unwrap().len(), 8 << 30);
+        }
+        assert!(debugfs("stats -h").contains("Block count:              2097152"), "{}", debugfs("stats -h"));
+        assert!(debugfs("ls /0/upper").contains("kept"));
+        assert!(std::fs::metadata(&image).unwrap().blocks() * 512 < 16 << 20, "it stays sparse");
+    }
 
     #[tokio::test]
     async fn a_disk_is_a_sparse_copy_of_a_template_that_is_made_once() {

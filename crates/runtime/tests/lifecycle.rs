@@ -78,6 +78,65 @@ async fn what_a_stopped_sandbox_wrote_is_read_as_it_saw_it_and_stays_what_it_is_
 }
 
 #[tokio::test]
+async fn a_disk_that_was_packed_away_comes_back_with_a_start() {
+    let host = Host::new();
+    let spec = host.running().await;
+    host.shell(spec.id, "echo kept > /root/file; head -c 3000000 /dev/urandom > /root/noise; sha256sum /root/noise > /root/sum").await;
+    let refused = host.runtime().archive(spec.id).await;
+    assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
+    host.runtime().stop(spec.id, Duration::ZERO).await.unwrap();
+
+    let directory = host.directory_of(spec.id);
+    let has = |name: &str| directory.join(name).exists();
+    for _ in 0..2 {
+        host.runtime().archive(spec.id).await.unwrap();
+        assert_eq!((has("disk.ext4"), has("disk.packed")), (false, true));
+    }
+    // A server that comes up finds it as it is.
+    let found = host.runtime().adopt().await.unwrap();
+    assert_eq!(found.iter().map(|found| (found.alive, found.archived)).collect::<Vec<_>>(), [(false, true)]);
+
+    host.runtime().start(&spec).await.unwrap();
+    assert_eq!((has("disk.ext4"), has("disk.packed")), (true, false));
+    let seen = host.shell(spec.id, "cat /root/file; sha256sum -c --status /root/sum && echo whole").await;
+    assert_eq!(seen, "kept\nwhole\n");
+
+    host.runtime().stop(spec.id, Duration::ZERO).await.unwrap();
+    host.runtime().archive(spec.id).await.unwrap();
+    host.runtime().delete(spec.id).await.unwrap();
+    assert_eq!(host.traces(), Vec::<String>::new());
+    host.finish().await;
+}
+
+#[tokio::test]
+async fn bounds_change_while_it_runs_and_the_disk_grows_while_it_is_stopped() {
+    let host = Host::new();
+    let mut spec = host.running().await;
+    let crowd = "(for i in $(seq 40); do sleep 0.1 & done; wait; echo all) 2>&1 || true";
+    assert_eq!(host.shell(spec.id, crowd).await, "all\n");
+    spec.resources.pids = 16;
+    spec.resources.memory_bytes += 64 << 20;
+    host.runtime().set_resources(spec.id, &spec.resources).await.unwrap();
+    let crowded = host.shell(spec.id, crowd).await;
+    assert!(crowded.to_lowercase().contains("fork"), "{crowded}");
+
+    host.shell(spec.id, "echo kept > /root/file").await;
+    let blocks = |text: String| text.trim().parse::<u64>().unwrap();
+    let size = "stat -f -c %b /root";
+    let before = blocks(host.shell(spec.id, size).await);
+    host.runtime().stop(spec.id, Duration::ZERO).await.unwrap();
+    spec.resources.disk_bytes *= 2;
+    for _ in 0..2 {
+        host.runtime().set_resources(spec.id, &spec.resources).await.unwrap();
+    }
+    host.runtime().start(&spec).await.unwrap();
+    let after = blocks(host.shell(spec.id, size).await);
+    assert!(after > before * 19 / 10, "{before} blocks, then {after}");
+    assert_eq!(host.shell(spec.id, "cat /root/file").await, "kept\n");
+    host.finish().await;
+}
+
+#[tokio::test]
 async fn verbs_can_be_repeated() {
     let host = Host::new();
     let spec = host.spec();

@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) sandbox: SandboxDefaults,
     pub(crate) images: Images,
     pub(crate) openai: OpenAi,
+    pub(crate) daytona: Daytona,
     pub(crate) runtime: Runtime,
     pub(crate) network: Network,
     pub(crate) tiers: BTreeMap<String, TierConfig>,
@@ -129,6 +130,14 @@ impl Default for OpenAi {
     fn default() -> Self {
         Self { default_image: None, max_expiry_minutes: 1440, plain_names: false, require_provider: false }
     }
+}
+
+/// Daytona's dialects.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Daytona {
+    /// Where clients reach this server, if that is not where it listens: behind a proxy with TLS, for one.
+    pub(crate) public_url: Option<String>,
 }
 
 /// The namespaces runtime.

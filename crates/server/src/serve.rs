@@ -249,6 +249,7 @@ fn api_settings(
     settings.stopping = stopping;
     settings.rates = config.http.rates();
     settings.metrics = Some(Arc::new(move || metrics.render()));
+    settings.daytona.public_url.clone_from(&config.daytona.public_url);
     settings.openai.expires_minutes_max = config.openai.max_expiry_minutes;
     settings.openai.default_image = config.openai.default_image.clone();
     settings.openai.plain_names = config.openai.plain_names;

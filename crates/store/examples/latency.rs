@@ -147,6 +147,7 @@ fn sandbox(number: u64, account: AccountId) -> Sandbox {
         user: None,
         network: None,
         labels: pairs.collect(),
+        public: false,
         lease: LeasePolicy::default(),
         state: State::Creating,
         reason: None,

@@ -54,6 +54,7 @@ impl From<ResourcesRow> for Resources {
 #[serde(deny_unknown_fields)]
 pub(crate) struct LeaseRow {
     idle: Option<IdleRow>,
+    archive_stopped_after_ns: Option<u64>,
     delete_stopped_after_ns: Option<u64>,
     life_ns: Option<u64>,
 }
@@ -76,7 +77,8 @@ enum IdleActionRow {
 impl TryFrom<LeasePolicy> for LeaseRow {
     type Error = SpanTooLong;
 
-    fn try_from(LeasePolicy { idle, delete_stopped_after, life }: LeasePolicy) -> Result<Self, SpanTooLong> {
+    fn try_from(policy: LeasePolicy) -> Result<Self, SpanTooLong> {
+        let LeasePolicy { idle, archive_stopped_after, delete_stopped_after, life } = policy;
         let idle = match idle {
             None => None,
             Some((after, action)) => {
@@ -90,6 +92,7 @@ impl TryFrom<LeasePolicy> for LeaseRow {
         };
         Ok(Self {
             idle,
+            archive_stopped_after_ns: archive_stopped_after.map(to_ns).transpose()?,
             delete_stopped_after_ns: delete_stopped_after.map(to_ns).transpose()?,
             life_ns: life.map(to_ns).transpose()?,
         })
@@ -108,6 +111,7 @@ impl From<LeaseRow> for LeasePolicy {
         });
         Self {
             idle,
+            archive_stopped_after: row.archive_stopped_after_ns.map(Duration::from_nanos),
             delete_stopped_after: row.delete_stopped_after_ns.map(Duration::from_nanos),
             life: row.life_ns.map(Duration::from_nanos),
         }

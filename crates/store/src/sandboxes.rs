@@ -14,7 +14,7 @@ use crate::row_types::{LeaseRow, NetworkRow, ReasonRow, ResourcesRow};
 use crate::tombstones::{self, Grave};
 
 const COLUMNS: &str = "sequence, id, account, name, image, image_digest, resources, env, cwd, user, network, labels, \
-                       lease, state, reason, created_at, last_active_at, state_since";
+                       public, lease, state, reason, created_at, last_active_at, state_since";
 
 /// Adds a sandbox and returns its place.
 ///
@@ -25,9 +25,9 @@ pub(crate) fn create(connection: &Connection, sandbox: &Sandbox) -> Result<u64, 
     let inserted = connection
         .prepare_cached(
             "INSERT INTO sandboxes (id, account, name, image, image_digest, resources, env, cwd, user, network, \
-             labels, lease, state, reason, created_at, last_active_at, state_since) \
+             labels, public, lease, state, reason, created_at, last_active_at, state_since) \
              VALUES (:id, :account, :name, :image, :image_digest, :resources, :env, :cwd, :user, :network, \
-             :labels, :lease, :state, :reason, :created_at, :last_active_at, :state_since)",
+             :labels, :public, :lease, :state, :reason, :created_at, :last_active_at, :state_since)",
         )?
         .insert(named_params! {
             ":id": sandbox.id.as_bytes(),
@@ -41,6 +41,7 @@ pub(crate) fn create(connection: &Connection, sandbox: &Sandbox) -> Result<u64, 
             ":user": sandbox.user,
             ":network": network,
             ":labels": labels,
+            ":public": sandbox.public,
             ":lease": lease,
             ":state": sandbox.state.name(),
             ":reason": reason,
@@ -71,7 +72,7 @@ pub(crate) fn update(connection: &Connection, sandbox: &Sandbox) -> Result<(), E
         .prepare_cached(
             "UPDATE sandboxes SET name = :name, image = :image, image_digest = :image_digest, \
              resources = :resources, env = :env, cwd = :cwd, user = :user, network = :network, labels = :labels, \
-             lease = :lease, state = :state, reason = :reason, last_active_at = :last_active_at, \
+             public = :public, lease = :lease, state = :state, reason = :reason, last_active_at = :last_active_at, \
              state_since = :state_since \
              WHERE id = :id AND account = :account",
         )?
@@ -87,6 +88,7 @@ pub(crate) fn update(connection: &Connection, sandbox: &Sandbox) -> Result<(), E
             ":user": sandbox.user,
             ":network": network,
             ":labels": labels,
+            ":public": sandbox.public,
             ":lease": lease,
             ":state": sandbox.state.name(),
             ":reason": reason,
@@ -181,6 +183,7 @@ fn from_row(row: &Row<'_>) -> Result<Sandbox, Error> {
         user: record.get("user")?,
         network: record.optional_json::<NetworkRow, EgressPolicy>("network")?,
         labels: record.json::<BTreeMap<_, _>, _>("labels")?,
+        public: record.get("public")?,
         lease: record.json::<LeaseRow, LeasePolicy>("lease")?,
         state: state.parse().map_err(|error| record.corrupt("state", error))?,
         reason: record.optional_json::<ReasonRow, Reason>("reason")?,

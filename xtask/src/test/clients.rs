@@ -5,6 +5,7 @@
 //!   target/clients/litellm/   another, because litellm pins an `openai` of its own
 //!   target/clients/mcp/       another, for the client of the Model Context Protocol
 //!   target/clients/schemathesis/  another, for requests made from our own documents
+//!   target/clients/daytona/   another, because the `daytona` package pins much of its own
 //!   target/clients/sdk/       the source archive of `openai`, because only that holds the SDK's own tests
 //!   target/clients/node/      tests/clients/package.json and its node_modules
 //!   …/.pins                   the pins it was made from; written last, so a half-made folder is made again
@@ -32,6 +33,7 @@ pub(super) fn prepare(target: &Path) -> Result<()> {
     install(&folder.join("litellm"), &clients.join("requirements-litellm.txt"), python)?;
     install(&folder.join("mcp"), &clients.join("requirements-mcp.txt"), python)?;
     install(&folder.join("schemathesis"), &clients.join("requirements-schemathesis.txt"), python)?;
+    install(&folder.join("daytona"), &clients.join("requirements-daytona.txt"), python)?;
     install(&folder.join("sdk"), &clients.join("requirements-sdk.txt"), sdk)?;
     install(&folder.join("node"), &clients.join("package.json"), node)
 }

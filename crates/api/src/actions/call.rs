@@ -183,6 +183,7 @@ const fn state(state: State) -> &'static str {
         State::Paused => "paused",
         State::Stopping => "stopping",
         State::Stopped => "stopped",
+        State::Archiving => "archiving",
         State::Archived => "archived",
         State::Error => "error",
         State::Expired | State::Deleted => "destroyed",

@@ -15,3 +15,19 @@ pub(crate) mod control;
 mod status;
 mod time;
 pub(crate) mod toolbox;
+
+use axum::http::StatusCode;
+
+use crate::failure::{Failure, Rejection};
+
+/// A 400 with this sentence.
+fn bad_request(sentence: &str) -> Failure {
+    Rejection::Worded { status: StatusCode::BAD_REQUEST, code: "BAD_REQUEST", message: sentence.to_owned() }
+        .into()
+}
+
+/// A 404 with this sentence.
+fn not_found(sentence: &str) -> Failure {
+    Rejection::Worded { status: StatusCode::NOT_FOUND, code: "NOT_FOUND", message: sentence.to_owned() }
+        .into()
+}

@@ -79,11 +79,29 @@ pub(super) fn sentence(failure: &Failure, context: &RequestContext) -> String {
             let shown = if given.is_empty() { wire_id(id) } else { String::from_utf8_lossy(given) };
             format!("Sandbox with ID or name {shown} not found")
         }
+        Failure::Core(Error::AlreadyExists { kind: Kind::Sandbox, id }) => {
+            format!("Sandbox with name {id} already exists")
+        }
         Failure::Core(Error::NotFound { kind, id }) => format!("{kind} {} not found", wire_id(id)),
+        Failure::Core(Error::Invalid { field, reason }) => format!("{}: {reason}", wire_name(field)),
         Failure::Rejected(Rejection::UnknownPath) => {
             format!("Cannot {} {}", context.method, context.uri.path())
         }
         other => other.to_string(),
+    }
+}
+
+/// Where a field of the core stands in these clients' bodies.
+fn wire_name(field: &str) -> &str {
+    match field {
+        "memory_bytes" => "memory",
+        "cpu_millis" => "cpu",
+        "disk_bytes" => "disk",
+        "idle_timeout" => "autoStopInterval",
+        "archive_stopped_after" => "autoArchiveInterval",
+        "delete_stopped_after" => "autoDeleteInterval",
+        "life" => "ttlMinutes",
+        same => same,
     }
 }
 

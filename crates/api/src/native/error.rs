@@ -194,6 +194,7 @@ fn wire_name(field: &str) -> &str {
         "pids" => "resources.pids",
         "disk_bytes" => "resources.disk_bytes",
         "idle_timeout" => "lease.idle_timeout_s",
+        "archive_stopped_after" => "lease.archive_stopped_after_s",
         "delete_stopped_after" => "lease.delete_stopped_after_s",
         "life" => "lease.life_s",
         same => same,

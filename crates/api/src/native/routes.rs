@@ -11,10 +11,11 @@ pub(crate) fn routes() -> Routes<Native> {
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
     const PUT: Method = Method::PUT;
+    const PATCH: Method = Method::PATCH;
     const HEAD: Method = Method::HEAD;
     const DELETE: Method = Method::DELETE;
     /// What a server inside a sandbox may be asked with.
-    const ANY: [Method; 7] = [GET, HEAD, POST, PUT, Method::PATCH, DELETE, Method::OPTIONS];
+    const ANY: [Method; 7] = [GET, HEAD, POST, PUT, PATCH, DELETE, Method::OPTIONS];
     let routes = Routes::<Native>::under([""])
         .owns("/lazaret/v1")
         .open(GET, "/healthz", operations::health)
@@ -26,8 +27,11 @@ pub(crate) fn routes() -> Routes<Native> {
         .on(GET, "/lazaret/v1/sandboxes", sandboxes::list)
         .on(GET, "/lazaret/v1/sandboxes/{id}", sandboxes::show)
         .on(DELETE, "/lazaret/v1/sandboxes/{id}", sandboxes::delete)
+        .on(PATCH, "/lazaret/v1/sandboxes/{id}", sandboxes::update)
+        // Large disks take their time, to pack and to unpack.
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/archive", sandboxes::archive)
         .stream(POST, "/lazaret/v1/sandboxes/{id}/fork", sandboxes::fork)
-        .on(POST, "/lazaret/v1/sandboxes/{id}/start", sandboxes::start)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/start", sandboxes::start)
         .stream(POST, "/lazaret/v1/sandboxes/{id}/stop", sandboxes::stop)
         .on(POST, "/lazaret/v1/sandboxes/{id}/pause", sandboxes::pause)
         .on(POST, "/lazaret/v1/sandboxes/{id}/resume", sandboxes::resume)

@@ -36,6 +36,8 @@ pub(crate) struct RuntimeDescription {
     pause: bool,
     /// It keeps a disk across stop and start.
     keeps_disk: bool,
+    /// It packs disks away.
+    archive: bool,
     /// It enforces network policies other than `disabled`.
     egress: bool,
 }
@@ -51,6 +53,7 @@ pub(crate) async fn show(State(app): State<App>, _asked: Asked) -> Result<Json<S
             name: able.name,
             pause: able.pause,
             keeps_disk: able.keeps_disk,
+            archive: able.archive,
             egress: able.egress,
         },
         default_image: app.core.images.default_name().to_owned(),
@@ -92,6 +95,7 @@ pub fn open_api() -> String {
     paths(
         sandboxes::create, sandboxes::list, sandboxes::show, sandboxes::delete, sandboxes::start,
         sandboxes::fork, sandboxes::stop, sandboxes::pause, sandboxes::resume, sandboxes::stats, sandboxes::set_network,
+        sandboxes::update, sandboxes::archive,
         ports::ask,
         execs::exec, execs::run, execs::list, execs::output, execs::delete, execs::socket,
         contexts::create, contexts::list, contexts::delete, contexts::interrupt, contexts::execute,

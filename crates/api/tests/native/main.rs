@@ -23,10 +23,12 @@ mod rates;
 mod requests;
 mod run_code;
 mod sandbox_fork;
+mod sandboxes_archive;
 mod sandboxes_create;
 mod sandboxes_get;
 mod sandboxes_lifecycle;
 mod sandboxes_list;
+mod sandboxes_update;
 mod unauthorized;
 
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! A runtime that only remembers what it was told.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use lazaret_core::ports::{
     Adopted, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
 };
-use lazaret_core::{EgressPolicy, Error, Result, SandboxId};
+use lazaret_core::{EgressPolicy, Error, Resources, Result, SandboxId};
 use tokio::sync::watch;
 
 use super::guest::MemoryGuest;
@@ -19,11 +19,22 @@ pub struct MemoryRuntime {
     /// Whether the guest of each created sandbox lives.
     alive: Mutex<HashMap<SandboxId, watch::Sender<bool>>>,
     failure: Mutex<Option<Error>>,
+    archive_failure: Mutex<Option<Error>>,
+    archived: Mutex<BTreeSet<SandboxId>>,
+    /// What it was last told of the bounds of a sandbox that was there.
+    resources: Mutex<HashMap<SandboxId, Resources>>,
 }
 
 impl MemoryRuntime {
     pub(super) fn new(guest: Arc<MemoryGuest>) -> Self {
-        Self { guest, alive: Mutex::default(), failure: Mutex::default() }
+        Self {
+            guest,
+            alive: Mutex::default(),
+            failure: Mutex::default(),
+            archive_failure: Mutex::default(),
+            archived: Mutex::default(),
+            resources: Mutex::default(),
+        }
     }
 
     fn alive(&self) -> MutexGuard<'_, HashMap<SandboxId, watch::Sender<bool>>> {
@@ -42,6 +53,21 @@ impl MemoryRuntime {
         *self.failure.lock().expect("no panic under this lock") = Some(error);
     }
 
+    /// The next packing fails with `error`.
+    pub fn fail_next_archive(&self, error: Error) {
+        *self.archive_failure.lock().expect("no panic under this lock") = Some(error);
+    }
+
+    /// Whether the disk of a sandbox is packed away.
+    pub fn is_archived(&self, id: SandboxId) -> bool {
+        self.archived.lock().expect("no panic under this lock").contains(&id)
+    }
+
+    /// The bounds that a sandbox was last given while it was there.
+    pub fn resources_of(&self, id: SandboxId) -> Option<Resources> {
+        self.resources.lock().expect("no panic under this lock").get(&id).copied()
+    }
+
     /// Kills a guest, as the kernel would.
     pub fn kill(&self, id: SandboxId) {
         self.set_alive(id, false).expect("a created sandbox");
@@ -56,7 +82,7 @@ impl MemoryRuntime {
 #[async_trait]
 impl Runtime for MemoryRuntime {
     fn capabilities(&self) -> RuntimeCapabilities {
-        RuntimeCapabilities { name: "memory", pause: true, keeps_disk: true, egress: false }
+        RuntimeCapabilities { name: "memory", pause: true, keeps_disk: true, archive: true, egress: false }
     }
 
     async fn adopt(&self) -> Result<Vec<Adopted>> {
@@ -72,10 +98,24 @@ impl Runtime for MemoryRuntime {
         self.create(spec).await
     }
 
+    async fn archive(&self, id: SandboxId) -> Result<()> {
+        if let Some(error) = self.archive_failure.lock().expect("no panic under this lock").take() {
+            return Err(error);
+        }
+        self.archived.lock().expect("no panic under this lock").insert(id);
+        Ok(())
+    }
+
+    async fn set_resources(&self, id: SandboxId, resources: &Resources) -> Result<()> {
+        self.resources.lock().expect("no panic under this lock").insert(id, *resources);
+        Ok(())
+    }
+
     async fn start(&self, spec: &RuntimeSpec) -> Result<Instance> {
         if let Some(error) = self.failure.lock().expect("no panic under this lock").take() {
             return Err(error);
         }
+        self.archived.lock().expect("no panic under this lock").remove(&spec.id);
         self.set_alive(spec.id, true)?;
         Ok(Instance { pid: 1, addresses: None })
     }

@@ -1,4 +1,4 @@
-//! `lazaret start`, `stop`, `pause`, `resume`: the verbs that leave a sandbox in another state.
+//! `lazaret start`, `stop`, `pause`, `resume`, `archive`: the verbs that leave a sandbox in another state.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -13,8 +13,11 @@ use crate::reference::resolve;
 use crate::sizes::parse_duration;
 use crate::wire::Sandbox;
 
-/// Added to the grace of a stop, for the stop itself.
-const STOP_MARGIN: Duration = Duration::from_secs(60);
+/// How long a verb may take, on top of the grace that a stop gives.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long one may take that packs a disk or unpacks one: a hundred gigabytes at some hundred megabytes a second.
+const PACKING_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Start stopped sandboxes again, with the disk that they had
 #[derive(Debug, Args)]
@@ -56,6 +59,14 @@ pub struct Resume {
     which: Which,
 }
 
+/// Pack the disks of stopped sandboxes away, so that they take less room; start unpacks them
+#[derive(Debug, Args)]
+#[command(after_help = "Example: lazaret stop web && lazaret archive web")]
+pub struct Archive {
+    #[command(flatten)]
+    which: Which,
+}
+
 #[derive(Debug, Args)]
 struct Which {
     /// Names or ids
@@ -65,31 +76,44 @@ struct Which {
 
 impl Start {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<u8> {
-        self.which.each(client, "start", None, json).await
+        self.which.each(client, "start", None, PACKING_PATIENCE, json).await
     }
 }
 
 impl Stop {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<u8> {
-        self.which.each(client, "stop", self.grace, json).await
+        self.which.each(client, "stop", self.grace, PATIENCE, json).await
     }
 }
 
 impl Pause {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<u8> {
-        self.which.each(client, "pause", None, json).await
+        self.which.each(client, "pause", None, PATIENCE, json).await
     }
 }
 
 impl Resume {
     pub(super) async fn run(self, client: &Client, json: bool) -> Result<u8> {
-        self.which.each(client, "resume", None, json).await
+        self.which.each(client, "resume", None, PATIENCE, json).await
+    }
+}
+
+impl Archive {
+    pub(super) async fn run(self, client: &Client, json: bool) -> Result<u8> {
+        self.which.each(client, "archive", None, PACKING_PATIENCE, json).await
     }
 }
 
 impl Which {
     /// Asks for `verb` on each, and prints what it was called; with `json`, what it is now, one line each.
-    async fn each(&self, client: &Client, verb: &str, grace: Option<Duration>, json: bool) -> Result<u8> {
+    async fn each(
+        &self,
+        client: &Client,
+        verb: &str,
+        grace: Option<Duration>,
+        patience: Duration,
+        json: bool,
+    ) -> Result<u8> {
         each(&self.sandboxes, async |reference: &str| {
             let id = resolve(client, reference).await?;
             let mut request = client.post(&["sandboxes", &id, verb])?;
@@ -97,7 +121,7 @@ impl Which {
                 request = request
                     .json(&json!({ "grace_ms": u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) }));
             }
-            let limit = grace.unwrap_or_default().saturating_add(STOP_MARGIN);
+            let limit = grace.unwrap_or_default().saturating_add(patience);
             let answer: Value = client.json_within(Some(limit), request).await?;
             if json {
                 return print_json_line(&serde_json::from_value::<Sandbox>(answer)?);

@@ -28,7 +28,7 @@ const SHOWN: &str = "creating,running,paused,stopping,error";
   lazaret rm $(lazaret ps -aq --filter state=expired)
   lazaret ps --json | jq -r '.sandboxes[].name'
 
-States: creating, running, paused, stopping, stopped, expired, archived, error")]
+States: creating, running, paused, stopping, stopped, expired, archiving, archived, error")]
 pub struct Ps {
     /// Show stopped, expired and archived ones too
     #[arg(short, long)]

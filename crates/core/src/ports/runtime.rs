@@ -27,11 +27,14 @@ pub struct RuntimeCapabilities {
     pub pause: bool,
     /// It keeps a disk across stop and start.
     pub keeps_disk: bool,
+    /// It packs disks away and unpacks them.
+    pub archive: bool,
     /// It enforces network policies other than [`EgressPolicy::Disabled`].
     pub egress: bool,
 }
 
-/// Everything that a runtime needs to make a sandbox. But for the network it stays the same for the sandbox's life.
+/// Everything that a runtime needs to make a sandbox. But for the network and the bounds it stays the same for the
+/// sandbox's life.
 #[derive(Debug, Clone)]
 pub struct RuntimeSpec {
     /// Names the sandbox in the runtime; every other call refers to it.
@@ -64,6 +67,8 @@ pub struct Adopted {
     pub alive: bool,
     /// It is frozen.
     pub paused: bool,
+    /// Its disk is packed away.
+    pub archived: bool,
     /// What it sends from; `None` for one that is dead or may reach nothing.
     pub addresses: Option<SandboxAddresses>,
 }
@@ -137,6 +142,18 @@ pub trait Runtime: Send + Sync {
     /// What a sandbox that does not run has written. A runtime that keeps no disk has nothing to show.
     async fn changes(&self, _id: SandboxId) -> Result<Changes> {
         Err(Error::Unsupported { what: "an image of a sandbox, by this runtime".to_owned() })
+    }
+
+    /// Packs the disk of a sandbox that does not run away, so that it takes less of the host; nothing to do for one that is
+    /// packed. A failure leaves the disk as it was. [`Runtime::start`] unpacks it.
+    async fn archive(&self, _id: SandboxId) -> Result<()> {
+        Err(Error::Unsupported { what: "an archive, by this runtime".to_owned() })
+    }
+
+    /// Changes the bounds of a sandbox: of one that runs at once, and not those of its disk; of one that does not, the size
+    /// of its disk, which only grows, and the others from its next start on.
+    async fn set_resources(&self, _id: SandboxId, _resources: &Resources) -> Result<()> {
+        Err(Error::Unsupported { what: "other bounds, by this runtime".to_owned() })
     }
 
     /// Starts the guest of a created sandbox and returns when it accepts connections.

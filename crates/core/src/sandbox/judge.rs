@@ -18,6 +18,8 @@ pub enum State {
     Stopped,
     /// Out of time; its disk is gone and only the record stays.
     Expired,
+    /// Ended; its disk is being packed away.
+    Archiving,
     /// Ended, with its disk packed away.
     Archived,
     /// Something broke; the reason says what.
@@ -28,13 +30,14 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Creating,
         Self::Running,
         Self::Paused,
         Self::Stopping,
         Self::Stopped,
         Self::Expired,
+        Self::Archiving,
         Self::Archived,
         Self::Error,
         Self::Deleted,
@@ -49,6 +52,7 @@ impl State {
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Expired => "expired",
+            Self::Archiving => "archiving",
             Self::Archived => "archived",
             Self::Error => "error",
             Self::Deleted => "deleted",
@@ -97,6 +101,12 @@ pub enum Verb {
     Pause,
     /// Thaw.
     Resume,
+    /// Pack the disk away.
+    Archive,
+    /// Change labels, time limits and the like.
+    Update,
+    /// Change bounds.
+    Resize,
     /// End for good and keep the record.
     Expire,
     /// Forget, with everything it held.
@@ -105,7 +115,7 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Use,
         Self::Fork,
         Self::Commit,
@@ -113,6 +123,9 @@ impl Verb {
         Self::Stop,
         Self::Pause,
         Self::Resume,
+        Self::Archive,
+        Self::Update,
+        Self::Resize,
         Self::Expire,
         Self::Delete,
     ];
@@ -128,6 +141,9 @@ impl fmt::Display for Verb {
             Self::Stop => "stop",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Archive => "archive",
+            Self::Update => "change",
+            Self::Resize => "resize",
             Self::Expire => "expire",
             Self::Delete => "delete",
         })
@@ -148,7 +164,7 @@ pub enum Decision {
 impl State {
     /// Judges `verb`. Repeats succeed.
     ///
-    /// The driver handles one verb at a time, so `Creating` and `Stopping` are met only by a caller that does not go
+    /// The driver handles one verb at a time, so `Creating`, `Stopping` and `Archiving` are met only by a caller that does not go
     /// through the driver ([`Verb::Use`]) and after a server died half-way.
     pub const fn judge(self, verb: Verb) -> Decision {
         use Decision::{AlreadyThere, Go, Refuse};
@@ -167,10 +183,17 @@ impl State {
             (Self::Stopped | Self::Archived, Verb::Stop) => AlreadyThere,
             // It stays what it is.
             (Self::Stopped, Verb::Fork | Verb::Commit) => AlreadyThere,
+            (Self::Running | Self::Stopped, Verb::Resize) => AlreadyThere,
+            (
+                Self::Running | Self::Paused | Self::Stopping | Self::Stopped | Self::Archived | Self::Error,
+                Verb::Update,
+            ) => AlreadyThere,
+            (Self::Stopped, Verb::Archive) => Go(Self::Archived),
+            (Self::Archived, Verb::Archive) => AlreadyThere,
             (Self::Stopped | Self::Archived | Self::Error, Verb::Start) => Go(Self::Running),
 
-            (Self::Creating, _)
-            | (_, Verb::Fork | Verb::Commit)
+            (Self::Creating | Self::Archiving, _)
+            | (_, Verb::Fork | Verb::Commit | Verb::Archive | Verb::Resize)
             | (Self::Paused, Verb::Use | Verb::Start)
             | (Self::Stopping, Verb::Use | Verb::Start | Verb::Pause | Verb::Resume)
             | (Self::Stopped | Self::Archived | Self::Error, Verb::Use | Verb::Pause | Verb::Resume) => {
@@ -184,7 +207,7 @@ impl State {
 mod tests {
     use super::*;
 
-    fn check(verb: Verb, want: [Decision; 9]) {
+    fn check(verb: Verb, want: [Decision; 10]) {
         let got = State::ALL.map(|state| state.judge(verb));
         assert_eq!(got, want, "{verb:?} in {:?}", State::ALL);
     }
@@ -194,16 +217,20 @@ mod tests {
         use Decision::{AlreadyThere as There, Go, Refuse};
         let (run, pause, stop) = (Go(State::Running), Go(State::Paused), Go(State::Stopped));
         let (end, gone) = (Go(State::Expired), Go(State::Deleted));
-        //             creating running paused stopping stopped expired archived error deleted
-        check(Verb::Use, [Refuse, There, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse]);
-        check(Verb::Fork, [Refuse, Refuse, Refuse, Refuse, There, Refuse, Refuse, Refuse, Refuse]);
-        check(Verb::Commit, [Refuse, Refuse, Refuse, Refuse, There, Refuse, Refuse, Refuse, Refuse]);
-        check(Verb::Start, [Refuse, There, Refuse, Refuse, run, Refuse, run, run, Refuse]);
-        check(Verb::Stop, [Refuse, stop, stop, stop, There, Refuse, There, stop, Refuse]);
-        check(Verb::Pause, [Refuse, pause, There, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse]);
-        check(Verb::Resume, [Refuse, There, run, Refuse, Refuse, Refuse, Refuse, Refuse, Refuse]);
-        check(Verb::Expire, [end, end, end, end, end, There, end, end, Refuse]);
-        check(Verb::Delete, [gone, gone, gone, gone, gone, gone, gone, gone, There]);
+        let (no, kept) = (Refuse, Go(State::Archived));
+        //             creating running paused stopping stopped expired archiving archived error deleted
+        check(Verb::Use, [no, There, no, no, no, no, no, no, no, no]);
+        check(Verb::Fork, [no, no, no, no, There, no, no, no, no, no]);
+        check(Verb::Commit, [no, no, no, no, There, no, no, no, no, no]);
+        check(Verb::Start, [no, There, no, no, run, no, no, run, run, no]);
+        check(Verb::Stop, [no, stop, stop, stop, There, no, no, There, stop, no]);
+        check(Verb::Pause, [no, pause, There, no, no, no, no, no, no, no]);
+        check(Verb::Resume, [no, There, run, no, no, no, no, no, no, no]);
+        check(Verb::Archive, [no, no, no, no, kept, no, no, There, no, no]);
+        check(Verb::Update, [no, There, There, There, There, no, no, There, There, no]);
+        check(Verb::Resize, [no, There, no, no, There, no, no, no, no, no]);
+        check(Verb::Expire, [end, end, end, end, end, There, end, end, end, no]);
+        check(Verb::Delete, [gone, gone, gone, gone, gone, gone, gone, gone, gone, There]);
     }
 
     #[test]

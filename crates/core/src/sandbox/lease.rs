@@ -20,7 +20,9 @@ pub enum IdleAction {
 pub struct LeasePolicy {
     /// How long without use until the action; `None` for never.
     pub idle: Option<(Duration, IdleAction)>,
-    /// How long stopped until it is deleted; `None` for never.
+    /// How long stopped until its disk is packed away; `None` for never.
+    pub archive_stopped_after: Option<Duration>,
+    /// How long stopped, or archived, until it is deleted; zero to delete it as it stops, `None` for never.
     pub delete_stopped_after: Option<Duration>,
     /// Longest life from creation, used or not, after which it expires; `None` for no end.
     pub life: Option<Duration>,
@@ -34,7 +36,8 @@ impl LeasePolicy {
     pub fn check(self) -> Result<Self> {
         let spans = [
             ("idle_timeout", self.idle.map(|(span, _)| span)),
-            ("delete_stopped_after", self.delete_stopped_after),
+            ("archive_stopped_after", self.archive_stopped_after),
+            ("delete_stopped_after", self.delete_stopped_after.filter(|span| !span.is_zero())),
             ("life", self.life),
         ];
         for (field, span) in spans {

@@ -12,7 +12,7 @@ pub struct Sandbox {
     pub id: SandboxId,
     /// Whose it is.
     pub account: AccountId,
-    /// A name for people; never empty, not unique.
+    /// A name for people; never empty, not unique unless its makers saw to that ([`crate::NameUse`]).
     pub name: String,
     /// The image's name, as resolved at creation.
     pub image: String,
@@ -30,6 +30,8 @@ pub struct Sandbox {
     pub network: Option<EgressPolicy>,
     /// The maker's labels.
     pub labels: BTreeMap<String, String>,
+    /// Whoever has the address of one of its ports may see what is there, without a key.
+    pub public: bool,
     /// Time limits.
     pub lease: LeasePolicy,
     /// Where it is in its life.

@@ -4,11 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{EgressPolicy, Error, FilePath, LeasePolicy, Resources, Result, UploadId, limits};
 
+/// Whether a name may be another sandbox's as well.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NameUse {
+    /// It may.
+    #[default]
+    Shared,
+    /// It must not be that of another sandbox of the account that is there, expired ones aside.
+    Unique,
+}
+
 /// A wanted sandbox. Unset fields take the image's or the server's defaults.
 #[derive(Debug, Clone, Default)]
 pub struct SandboxSpec {
     /// A name; `None` for one made from the id.
     pub name: Option<String>,
+    /// Whether another may have it.
+    pub name_use: NameUse,
     /// An image name or digest; `None` for the server's default image.
     pub image: Option<String>,
     /// Bounds.
@@ -23,6 +35,8 @@ pub struct SandboxSpec {
     pub network: Option<EgressPolicy>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Whoever has the address of one of its ports may see what is there.
+    pub public: bool,
     /// Time limits.
     pub lease: LeasePolicy,
     /// Uploaded files to copy in; the sandbox is made with all of them or not at all.
@@ -103,7 +117,8 @@ pub(crate) fn check_user(user: Option<&str>) -> Result<()> {
     }
 }
 
-fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
+/// Refuses too many labels, an empty key, and what is too long.
+pub(crate) fn check_labels(labels: &BTreeMap<String, String>) -> Result<()> {
     if labels.len() > limits::LABELS_MAX {
         return Err(Error::invalid("labels", format!("has more than {} entries", limits::LABELS_MAX)));
     }

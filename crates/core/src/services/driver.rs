@@ -20,7 +20,8 @@ use super::network;
 use super::table::Entry;
 use crate::ports::{Death, RuntimeSpec};
 use crate::{
-    Decision, EgressPolicy, Error, EventKind, Kind, Reason, Result, Sandbox, SandboxId, State, Verb, limits,
+    Decision, EgressPolicy, Error, EventKind, Kind, Reason, Resources, Result, Sandbox, SandboxChanges,
+    SandboxId, State, Verb, limits,
 };
 
 /// Verbs that may wait at one sandbox; more callers wait for a place.
@@ -45,6 +46,8 @@ pub(super) enum Task {
     },
     /// A new network policy.
     SetNetwork(EgressPolicy),
+    /// Other labels, time limits, bounds.
+    Update(SandboxChanges),
 }
 
 pub(super) fn mailbox() -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
@@ -87,6 +90,7 @@ impl Driver {
                     let result = match task {
                         Task::Apply { verb, reason, grace } => self.apply(verb, reason, grace).await,
                         Task::SetNetwork(policy) => self.set_network(policy).await,
+                        Task::Update(changes) => self.update(changes).await,
                     };
                     let after = self.entry.record().state;
                     if before.is_live() != after.is_live() {
@@ -138,8 +142,9 @@ impl Driver {
                 self.context.ports.runtime.pause(self.entry.id).await?;
                 self.enter(State::Paused, Some(reason)).await?;
             }
-            // These change nothing of the sandbox that they are of, and do not come here.
-            Verb::Fork | Verb::Commit => {}
+            // These change nothing of the sandbox that they are of, or have a task of their own, and do not come here.
+            Verb::Fork | Verb::Commit | Verb::Update | Verb::Resize => {}
+            Verb::Archive => self.archive(&record, reason).await?,
             Verb::Resume => {
                 self.context.ports.runtime.resume(self.entry.id).await?;
                 self.entry.activity.touch(&*self.context.ports.clock);
@@ -179,6 +184,45 @@ impl Driver {
             self.context.ports.runtime.stop(self.entry.id, grace).await?;
         }
         self.enter(State::Stopped, Some(reason)).await
+    }
+
+    async fn archive(&self, record: &Sandbox, reason: Reason) -> Result<()> {
+        self.enter(State::Archiving, Some(reason.clone())).await?;
+        // A server killed before the next record is written is put right by the adoption of its next start, which asks the
+        // runtime how the disk is.
+        if let Err(error) = self.context.ports.runtime.archive(self.entry.id).await {
+            self.enter(State::Stopped, record.reason.clone()).await?;
+            return Err(error);
+        }
+        self.enter(State::Archived, Some(reason)).await
+    }
+
+    async fn update(&self, changes: SandboxChanges) -> Result<Sandbox> {
+        let record = self.entry.record();
+        let refuse = |verb| Err(Error::Refused { kind: Kind::Sandbox, state: record.state, verb });
+        if record.state.judge(Verb::Update) == Decision::Refuse {
+            return refuse(Verb::Update);
+        }
+        let age = self.context.now().since(record.created_at);
+        let lease = changes.lease.over(record.lease, age).check()?;
+        let wanted = changes.resources.over(record.resources);
+        if wanted != record.resources {
+            if record.state.judge(Verb::Resize) == Decision::Refuse {
+                return refuse(Verb::Resize);
+            }
+            check_growth(record.state, &record.resources, &wanted)?;
+            self.context.ports.runtime.set_resources(self.entry.id, &wanted).await?;
+        }
+        let mut changed = self.entry.snapshot();
+        changed.resources = wanted;
+        changed.lease = lease;
+        changed.labels = changes.labels.unwrap_or(changed.labels);
+        changed.public = changes.public.unwrap_or(changed.public);
+        self.entry.replace(changed.clone());
+        self.context.ports.store.update_sandbox(&changed).await?;
+        // Its time may be up already.
+        self.context.wake.notify_one();
+        Ok(self.entry.snapshot())
     }
 
     /// The id becomes unusable first; then everything goes. A failure leaves a record that can be deleted again.
@@ -264,8 +308,29 @@ impl Driver {
         self.context.ports.store.update_sandbox(&record).await?;
         let kind = EventKind::StateChanged { state, reason };
         self.context.events.publish(&self.context, self.entry.account, Some(self.entry.id), kind).await;
+        if record.lease.delete_stopped_after == Some(Duration::ZERO) {
+            self.context.wake.notify_one();
+        }
         Ok(())
     }
+}
+
+/// Refuses bounds that the disk or the processes of a sandbox in this state may have outgrown.
+fn check_growth(state: State, now: &Resources, wanted: &Resources) -> Result<()> {
+    if wanted.disk_bytes < now.disk_bytes {
+        return Err(Error::invalid("disk_bytes", format!("a disk does not shrink from {}", now.disk_bytes)));
+    }
+    if !state.is_live() {
+        return Ok(());
+    }
+    if wanted.disk_bytes != now.disk_bytes {
+        return Err(Error::invalid("disk_bytes", "a disk grows while its sandbox is stopped"));
+    }
+    if wanted.memory_bytes < now.memory_bytes {
+        let reason = format!("may not fall below {} while the sandbox runs", now.memory_bytes);
+        return Err(Error::invalid("memory_bytes", reason));
+    }
+    Ok(())
 }
 
 /// What the runtime is told about a sandbox.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::image_collection::obtain_held;
 use super::sandboxes::{Creation, Sandboxes, find_current};
-use crate::{Caller, Decision, Error, Kind, Result, Sandbox, SandboxId, SandboxSpec, Scope, State, Verb};
+use crate::{
+    Caller, Decision, Error, Kind, NameUse, Result, Sandbox, SandboxId, SandboxSpec, Scope, State, Verb,
+};
 
 impl Sandboxes {
     /// Makes a sandbox from a stopped one and returns it running; or makes nothing. Where the host's file system shares
@@ -15,8 +17,15 @@ impl Sandboxes {
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Refused`] by [`State::judge`]; [`Error::Invalid`] for the name;
+    /// [`Error::AlreadyExists`] for one that is to be unique and is not;
     /// [`Error::LimitReached`] for the account's quota or the host's disk; [`Error::Unsupported`] by the runtime.
-    pub async fn fork(&self, caller: &Caller, id: SandboxId, name: Option<String>) -> Result<Sandbox> {
+    pub async fn fork(
+        &self,
+        caller: &Caller,
+        id: SandboxId,
+        name: Option<String>,
+        name_use: NameUse,
+    ) -> Result<Sandbox> {
         caller.need(Scope::SandboxesWrite)?;
         SandboxSpec { name: name.clone(), ..SandboxSpec::default() }.check()?;
         let origin = find_current(&self.context, caller, id).await?.snapshot();
@@ -41,7 +50,8 @@ impl Sandboxes {
         };
         let (context, account) = (Arc::clone(&self.context), caller.account);
         let made = tokio::spawn(async move {
-            let place = context.table.reserve(account, tier.sandboxes_max)?;
+            let unique = (name_use == NameUse::Unique).then_some(record.name.as_str());
+            let place = context.table.reserve(account, tier.sandboxes_max, unique)?;
             let creation = Creation {
                 context: &context,
                 record,

@@ -146,7 +146,7 @@ impl std::fmt::Debug for InUse {
 
 /// What the time limits of a sandbox ask for now.
 pub(super) fn due(sandbox: &Sandbox, activity: &Activity, clock: &dyn Clock) -> Option<(Verb, Reason)> {
-    let LeasePolicy { idle, delete_stopped_after, life } = sandbox.lease;
+    let LeasePolicy { idle, archive_stopped_after, delete_stopped_after, life } = sandbox.lease;
     let in_state = clock.now().since(sandbox.state_since);
     match sandbox.state {
         State::Expired => {
@@ -159,10 +159,13 @@ pub(super) fn due(sandbox: &Sandbox, activity: &Activity, clock: &dyn Clock) -> 
     if life.is_some_and(|life| clock.now().since(sandbox.created_at) >= life) {
         return Some((Verb::Expire, Reason::EndOfLife));
     }
-    if matches!(sandbox.state, State::Stopped | State::Error)
+    if matches!(sandbox.state, State::Stopped | State::Archived | State::Error)
         && delete_stopped_after.is_some_and(|span| in_state >= span)
     {
         return Some((Verb::Delete, Reason::Idle));
+    }
+    if sandbox.state == State::Stopped && archive_stopped_after.is_some_and(|span| in_state >= span) {
+        return Some((Verb::Archive, Reason::Idle));
     }
     let (span, action) = idle?;
     if activity.idle_for(clock)? < span {

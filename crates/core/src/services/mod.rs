@@ -14,6 +14,7 @@ mod accounts;
 pub mod actions;
 mod audit;
 mod catalogue;
+mod change;
 mod commit;
 mod context;
 mod driver;

@@ -11,9 +11,9 @@ use super::lease::{self, Activity, InUse};
 use super::table::{Entry, Place};
 use crate::ports::{EgressUsage, Usage};
 use crate::{
-    Caller, Decision, EgressPolicy, Error, EventKind, FileScope, Kind, Order, Page, PageRequest, Reason,
-    Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Upload, Verb, WriteOptions,
-    limits,
+    Caller, Decision, EgressPolicy, Error, EventKind, FileScope, Kind, NameUse, Order, Page, PageRequest,
+    Reason, Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Upload, Verb,
+    WriteOptions, limits,
 };
 
 /// Which sandboxes a listing shows.
@@ -47,6 +47,7 @@ impl Sandboxes {
     /// # Errors
     /// [`Error::Invalid`] for a field out of its range or the tier's; [`Error::NotFound`] for an image or upload;
     /// [`Error::Upstream`] if an image that is not here cannot be pulled;
+    /// [`Error::AlreadyExists`] for a name that is to be unique and is not;
     /// [`Error::LimitReached`] for the account's quota or the host's disk; what the runtime reports.
     pub async fn create(&self, caller: &Caller, spec: SandboxSpec) -> Result<Sandbox> {
         caller.need(Scope::SandboxesWrite)?;
@@ -73,6 +74,7 @@ impl Sandboxes {
             user: spec.user.clone(),
             network: spec.network.clone(),
             labels: spec.labels.clone(),
+            public: spec.public,
             lease: spec.lease,
             state: State::Running,
             reason: None,
@@ -82,9 +84,14 @@ impl Sandboxes {
             sequence: 0,
         };
         let (context, account) = (Arc::clone(&self.context), caller.account);
+        if spec.name_use == NameUse::Unique {
+            // Told before an image is pulled for nothing; decided with the place.
+            self.context.table.check_name(account, &record.name)?;
+        }
         // A task of its own: a client that hangs up half-way must not leave half a sandbox.
         let made = tokio::spawn(async move {
-            let place = context.table.reserve(account, tier.sandboxes_max)?;
+            let unique = (spec.name_use == NameUse::Unique).then_some(record.name.as_str());
+            let place = context.table.reserve(account, tier.sandboxes_max, unique)?;
             Creation { context: &context, record, image, seeds, origin: None, place }.run().await
         });
         made.await.map_err(Error::internal)?
@@ -101,6 +108,17 @@ impl Sandboxes {
     /// Bounds of a sandbox whose maker names none; a dialect fills in what its caller left out.
     pub fn default_resources(&self) -> crate::Resources {
         self.context.settings.default_resources
+    }
+
+    /// What a sandbox may reach, whether its maker said so or the server's settings do.
+    pub fn network_of(&self, sandbox: &Sandbox) -> EgressPolicy {
+        super::network::policy_of(&self.context, sandbox)
+    }
+
+    /// Who programs of a sandbox run as, by its maker's word or its image's; `None` for root.
+    pub fn user_of(&self, sandbox: &Sandbox) -> Option<String> {
+        let of_image = || self.context.table.find(sandbox.id)?.image_config.user.clone();
+        sandbox.user.clone().or_else(of_image)
     }
 
     /// A sandbox as it is now. Does not count as use.
@@ -254,7 +272,13 @@ impl Sandboxes {
         self.apply(caller, id, Verb::Delete, Duration::ZERO).await.map(drop)
     }
 
-    async fn apply(&self, caller: &Caller, id: SandboxId, verb: Verb, grace: Duration) -> Result<Sandbox> {
+    pub(super) async fn apply(
+        &self,
+        caller: &Caller,
+        id: SandboxId,
+        verb: Verb,
+        grace: Duration,
+    ) -> Result<Sandbox> {
         caller.need(Scope::SandboxesWrite)?;
         let entry = find_current(&self.context, caller, id).await?;
         driver::request(&entry, verb, Reason::Requested, grace).await

@@ -206,14 +206,26 @@ async fn settle_network(context: &Context, record: Sandbox, was_networked: bool)
 async fn settle(context: &Context, mut record: Sandbox, adopted: Option<Adopted>) -> Result<Sandbox> {
     let runtime = &context.ports.runtime;
     let alive = adopted.is_some_and(|adopted| adopted.alive);
+    let packed = adopted.is_some_and(|adopted| adopted.archived);
     let (state, reason) = match record.state {
+        // The last server died while it packed or unpacked the disk: what is on the host is what it is.
+        State::Archiving | State::Archived if !alive => {
+            (if packed { State::Archived } else { State::Stopped }, record.reason.clone())
+        }
         // The last server died while it stopped or deleted this one; a delete that was not answered is not done.
-        State::Stopping | State::Stopped | State::Archived | State::Error | State::Deleted => {
+        State::Stopping
+        | State::Stopped
+        | State::Archiving
+        | State::Archived
+        | State::Error
+        | State::Deleted => {
             if alive {
                 runtime.stop(record.id, Duration::ZERO).await?;
             }
             match record.state {
-                State::Stopping => (State::Stopped, record.reason.clone()),
+                State::Stopping | State::Archiving | State::Archived => {
+                    (State::Stopped, record.reason.clone())
+                }
                 state => (state, record.reason.clone()),
             }
         }

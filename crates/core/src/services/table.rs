@@ -9,7 +9,7 @@ use super::catalogue::Known;
 use super::driver::Command;
 use super::interpreters::Slot;
 use super::lease::Activity;
-use crate::{AccountId, Error, FilePath, ImageConfig, Limit, Result, Sandbox, SandboxId, State};
+use crate::{AccountId, Error, FilePath, ImageConfig, Kind, Limit, Result, Sandbox, SandboxId, State};
 
 /// One sandbox in memory.
 pub(super) struct Entry {
@@ -90,12 +90,32 @@ struct Inner {
     by_sequence: BTreeMap<u64, SandboxId>,
     /// Sandboxes being made, by account: they count against the quota and are not listed.
     creating: HashMap<AccountId, usize>,
+    /// Names that are to be unique, of sandboxes being made.
+    promised_names: BTreeSet<(AccountId, String)>,
+}
+
+impl Inner {
+    /// One that is being deleted or has expired needs its name no more.
+    fn check_name(&self, account: AccountId, name: &str) -> Result<()> {
+        let has_it = |entry: &Arc<Entry>| {
+            let record = entry.record();
+            record.name == name && !matches!(record.state, State::Expired | State::Deleted)
+        };
+        let taken = self.promised_names.contains(&(account, name.to_owned()))
+            || self.by_id.values().any(|entry| entry.account == account && has_it(entry));
+        if taken {
+            return Err(Error::AlreadyExists { kind: Kind::Sandbox, id: name.to_owned() });
+        }
+        Ok(())
+    }
 }
 
 /// A place in an account's quota, held while its sandbox is being made.
 pub(super) struct Place<'a> {
     table: &'a Table,
     account: AccountId,
+    /// Promised to be its alone.
+    name: Option<String>,
 }
 
 impl Drop for Place<'_> {
@@ -107,24 +127,39 @@ impl Drop for Place<'_> {
                 inner.creating.remove(&self.account);
             }
         }
+        if let Some(name) = self.name.take() {
+            inner.promised_names.remove(&(self.account, name));
+        }
     }
 }
 
 impl Table {
-    /// Checks the quota and spends one place of it, in one step.
-    pub(super) fn reserve(&self, account: AccountId, max: usize) -> Result<Place<'_>> {
+    /// Checks the quota and spends one place of it, in one step; and takes `unique` for a name, if one is given.
+    pub(super) fn reserve(&self, account: AccountId, max: usize, unique: Option<&str>) -> Result<Place<'_>> {
         let mut inner = self.inner.write().expect("no panic under this lock");
         let held = inner
             .by_id
             .values()
             .filter(|entry| entry.account == account && entry.record().state != State::Expired)
             .count();
+        if let Some(name) = unique {
+            inner.check_name(account, name)?;
+        }
         let creating = inner.creating.entry(account).or_default();
         if held + *creating >= max {
             return Err(Error::LimitReached(Limit::Sandboxes));
         }
         *creating += 1;
-        Ok(Place { table: self, account })
+        let name = unique.map(str::to_owned);
+        if let Some(name) = &name {
+            inner.promised_names.insert((account, name.clone()));
+        }
+        Ok(Place { table: self, account, name })
+    }
+
+    /// Succeeds if no sandbox of the account has this name.
+    pub(super) fn check_name(&self, account: AccountId, name: &str) -> Result<()> {
+        self.inner.read().expect("no panic under this lock").check_name(account, name)
     }
 
     pub(super) fn insert(&self, entry: Arc<Entry>) {

@@ -27,7 +27,7 @@ use std::time::Duration;
 use lazaret_core::SandboxId;
 
 use crate::error::Error;
-use crate::layout::{DISK, DataDir};
+use crate::layout::{DISK, DataDir, PACKED};
 use budget::{Budget, Holding, SCARCE_BYTES};
 pub(crate) use volume::{Volume, allocated};
 
@@ -144,11 +144,12 @@ impl Guard {
         self.shared.lock().watched.remove(&id);
     }
 
-    /// Succeeds if the host's disk has room for another running sandbox.
+    /// Succeeds if the host's disk has room for another running sandbox, beyond `bytes` that it begins with.
     ///
     /// # Errors
     /// [`Error::HostDiskFull`]; [`Error::File`] if the host does not tell.
-    pub(crate) fn admit(&self) -> Result<(), Error> {
+    pub(crate) fn admit(&self, bytes: u64) -> Result<(), Error> {
+        let needed_bytes = bytes.saturating_add(START_BYTES);
         let path = self.shared.data.root();
         let available = self.shared.available().map_err(Error::file("look at", path))?;
         let promised: u64 = self
@@ -159,10 +160,10 @@ impl Guard {
             .map(|watched| watched.promised_bytes.load(Ordering::Relaxed))
             .sum();
         let free_bytes = available.saturating_sub(promised);
-        if free_bytes >= START_BYTES {
+        if free_bytes >= needed_bytes {
             return Ok(());
         }
-        Err(Error::HostDiskFull { path: path.to_owned(), free_bytes, needed_bytes: START_BYTES })
+        Err(Error::HostDiskFull { path: path.to_owned(), free_bytes, needed_bytes })
     }
 }
 
@@ -309,9 +310,12 @@ fn free(path: &Path) -> std::io::Result<u64> {
 fn taken(sandboxes: &Path) -> std::io::Result<u64> {
     let mut sum = 0_u64;
     for entry in std::fs::read_dir(sandboxes)? {
-        // One that is not there is being made or deleted.
-        if let Ok(image) = std::fs::metadata(entry?.path().join(DISK)) {
-            sum = sum.saturating_add(allocated(&image));
+        let directory = entry?.path();
+        for name in [DISK, PACKED] {
+            // What is not there is in the other form, or being made or deleted.
+            if let Ok(image) = std::fs::metadata(directory.join(name)) {
+                sum = sum.saturating_add(allocated(&image));
+            }
         }
     }
     Ok(sum)

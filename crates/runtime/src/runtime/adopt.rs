@@ -21,6 +21,7 @@ use super::entry::Living;
 use crate::error::Error;
 use crate::guard::Volume;
 use crate::layout::DISK;
+use crate::pack;
 use crate::record::Record;
 use crate::spawner::wire::{Answer, Verb};
 
@@ -44,7 +45,10 @@ impl NamespacesRuntime {
         let directory = self.data.sandbox(id);
         let entry = self.entries.get_or_insert(id);
         let _verb = entry.verbs.lock().await;
-        let dead = Adopted { id, alive: false, paused: false, addresses: None };
+        pack::tidy(&directory).map_err(Error::file("tidy", &directory))?;
+        let form = pack::form(&directory).map_err(Error::file("look at", &directory))?;
+        let archived = form == pack::Form::Packed;
+        let dead = Adopted { id, alive: false, paused: false, archived, addresses: None };
         let record = match Record::read(&directory) {
             Ok(Some(record)) => record,
             Ok(None) => {
@@ -82,7 +86,7 @@ impl NamespacesRuntime {
                 let addresses = self.addresses_of(run.network.as_ref());
                 self.client.remember(id.to_string(), run.clone());
                 entry.set_living(Some(Arc::new(Living::new(run, None, pidfd)?)));
-                Ok(Some(Adopted { id, alive: true, paused, addresses }))
+                Ok(Some(Adopted { alive: true, paused, addresses, ..dead }))
             }
             _ => {
                 self.client.ask(Verb::Clear { id: id.to_string() }).await?;

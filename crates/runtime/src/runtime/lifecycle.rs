@@ -16,6 +16,7 @@ use crate::disk;
 use crate::error::Error;
 use crate::guard::Volume;
 use crate::layout::{DISK, LOWERS_MAX};
+use crate::pack;
 use crate::record::Record;
 use crate::spawner::StartTimes;
 use crate::spawner::wire::{Answer, LowerOrder, Request, StartOrder, Verb};
@@ -51,7 +52,7 @@ impl NamespacesRuntime {
         if Record::read(&directory)?.is_some() {
             return Ok(());
         }
-        self.guard.admit()?;
+        self.guard.admit(0)?;
         let made = self.make_directory(&directory, disk, spec.resources.disk_bytes).await;
         if made.is_err()
             && let Err(error) = remove_directory(&directory).await
@@ -100,7 +101,9 @@ impl NamespacesRuntime {
             return Ok(self.instance(&living));
         }
         let record = Record::read(&directory)?.ok_or(Error::NotFound(id))?;
-        self.guard.admit()?;
+        let packed_bytes = pack::unpacked_bytes(&directory).map_err(Error::file("look at", &directory))?;
+        self.guard.admit(packed_bytes)?;
+        self.unpack(&directory).await?;
         let image = directory.join(DISK);
         await_release(id, &image).await?;
         template::repair(&image).await?;
@@ -311,7 +314,7 @@ pub(super) async fn await_release(id: SandboxId, image: &Path) -> Result<(), Err
         .map_err(|_elapsed| Error::WillNotDie { id, waited: DEATH_PATIENCE })?
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {

@@ -13,6 +13,7 @@
 //! spawner).
 
 mod adopt;
+mod archive;
 mod changes;
 mod entry;
 mod fork;
@@ -28,7 +29,7 @@ use lazaret_core::ports::{
     Adopted, Changes, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec,
     SandboxAddresses, Usage,
 };
-use lazaret_core::{EgressPolicy, Result, SandboxId};
+use lazaret_core::{EgressPolicy, Resources, Result, SandboxId};
 
 use crate::cgroup::{self, Cgroups, CpuLimits};
 use crate::client::Client;
@@ -191,6 +192,7 @@ impl Runtime for NamespacesRuntime {
             name: "namespaces",
             pause: true,
             keeps_disk: true,
+            archive: true,
             egress: self.client.network() == NetworkState::Up,
         }
     }
@@ -209,6 +211,14 @@ impl Runtime for NamespacesRuntime {
 
     async fn changes(&self, id: SandboxId) -> Result<Changes> {
         Ok(self.read_changes(id).await?)
+    }
+
+    async fn archive(&self, id: SandboxId) -> Result<()> {
+        Ok(self.pack_away(id).await?)
+    }
+
+    async fn set_resources(&self, id: SandboxId, resources: &Resources) -> Result<()> {
+        Ok(self.change_resources(id, resources).await?)
     }
 
     async fn start(&self, spec: &RuntimeSpec) -> Result<Instance> {

@@ -129,7 +129,10 @@ impl Spawner {
         times.disk_us = watch.lap_us();
 
         let cgroup_failed = |error| cgroup_error(Step::Cgroup, &error);
-        let group = self.cgroups.create(&order.id, &limits(order, self.cpu_limits)).map_err(cgroup_failed)?;
+        let group = {
+            let limits = limits(order.memory_bytes, order.cpu_millis, order.pids, self.cpu_limits);
+            self.cgroups.create(&order.id, &limits).map_err(cgroup_failed)?
+        };
         let made = group.clone();
         undo.push(move || end_group(&made));
         let ticket = group.ticket().map_err(cgroup_failed)?;
@@ -250,12 +253,12 @@ impl Spawner {
     }
 }
 
-fn limits(order: &StartOrder, cpu: CpuLimits) -> Limits {
+pub(super) fn limits(memory_bytes: u64, cpu_millis: u32, pids: u32, cpu: CpuLimits) -> Limits {
     Limits {
-        memory_bytes: order.memory_bytes,
-        pids: order.pids,
+        memory_bytes,
+        pids,
         cpu: match cpu {
-            CpuLimits::Required => Some(CpuLimit { millis: order.cpu_millis, weight: CPU_WEIGHT }),
+            CpuLimits::Required => Some(CpuLimit { millis: cpu_millis, weight: CPU_WEIGHT }),
             CpuLimits::None => None,
         },
     }

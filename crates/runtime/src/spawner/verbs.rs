@@ -9,9 +9,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::serve::{Living, Spawner, cgroup_error};
-use super::start::Starting;
+use super::start::{Starting, limits};
 use super::wire::{Answer, Usage, Verb};
-use crate::cgroup::{self, Group};
+use crate::cgroup::{self, Group, Limits};
 use crate::disk::{open_again, open_to_read, top_directory};
 use crate::error::{At, SetupError, Step};
 use crate::guard::Volume;
@@ -39,6 +39,9 @@ impl Spawner {
             Verb::Clear { id } => self.clear(&id),
             Verb::Freeze { id } => self.freeze(&id),
             Verb::Thaw { id } => self.thaw(&id),
+            Verb::SetLimits { id, memory_bytes, cpu_millis, pids } => {
+                self.set_limits(&id, &limits(memory_bytes, cpu_millis, pids, self.cpu_limits))
+            }
             Verb::SetNetwork { id, network } => self.set_network(&id, network),
             Verb::Farewell => self.farewell(),
         };
@@ -100,6 +103,12 @@ impl Spawner {
         if let Some(gateway) = &self.gateway {
             gateway.borrow_mut().settle()?;
         }
+        Ok(Answer::Done)
+    }
+
+    fn set_limits(&self, id: &str, limits: &Limits) -> Result<Answer, SetupError> {
+        let Some(living) = self.living.get(id) else { return Ok(Answer::Unknown) };
+        living.group.set_limits(limits).map_err(|error| cgroup_error(Step::Cgroup, &error))?;
         Ok(Answer::Done)
     }
 

@@ -109,6 +109,8 @@ pub(crate) enum Verb {
     Freeze { id: String },
     /// Thaw every process.
     Thaw { id: String },
+    /// Hold a living sandbox to these bounds from now on.
+    SetLimits { id: String, memory_bytes: u64, cpu_millis: u32, pids: u32 },
     /// Let a living sandbox reach this and nothing else; one without a cable gets it.
     SetNetwork { id: String, network: NetworkRun },
     /// The server ends: remove the gateway if no living sandbox needs it.

@@ -19,7 +19,7 @@ fn unsupported<T>() -> Result<T> {
 #[async_trait]
 impl Runtime for Socket {
     fn capabilities(&self) -> RuntimeCapabilities {
-        RuntimeCapabilities { name: "socket", pause: false, keeps_disk: false, egress: false }
+        RuntimeCapabilities { name: "socket", pause: false, keeps_disk: false, archive: false, egress: false }
     }
 
     async fn adopt(&self) -> Result<Vec<Adopted>> {

@@ -84,6 +84,7 @@ pub(crate) fn sandbox(number: u64, account: AccountId) -> Sandbox {
         user: None,
         network: None,
         labels: BTreeMap::new(),
+        public: false,
         lease: LeasePolicy::default(),
         state: State::Creating,
         reason: None,
@@ -110,8 +111,10 @@ pub(crate) fn full_sandbox(number: u64, account: AccountId) -> Sandbox {
             Allowlist::parse(&["*.example.org"], &["192.0.2.0/24", "2001:db8::/32"]).unwrap(),
         )),
         labels: pairs(&[("team", "a"), ("", "")]),
+        public: true,
         lease: LeasePolicy {
             idle: Some((Duration::from_nanos(1_200_000_000_001), IdleAction::Pause)),
+            archive_stopped_after: Some(Duration::from_secs(1800)),
             delete_stopped_after: Some(Duration::from_secs(3600)),
             life: Some(Duration::from_secs(365 * 24 * 3600)),
         },

@@ -99,6 +99,9 @@ async fn a_database_of_version_1_is_migrated_with_all_it_holds() {
     assert_eq!(store.list_keys(account.id).await.unwrap(), [nouns::key(1, account.id)]);
     let mut sandbox = nouns::full_sandbox(1, account.id);
     sandbox.sequence = 4;
+    // What that version did not know.
+    sandbox.public = false;
+    sandbox.lease.archive_stopped_after = None;
     assert_eq!(store.list_sandboxes().await.unwrap(), std::slice::from_ref(&sandbox));
     let mut entry = nouns::entry(1, sandbox.id, b"/mnt/data/\xff");
     entry.sequence = 1;

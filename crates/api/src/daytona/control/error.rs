@@ -93,15 +93,16 @@ fn answer(failure: &Failure, context: &RequestContext) -> (StatusCode, String) {
 /// The sentences of the contract for a verb that does not fit the state.
 fn refused(state: State, verb: Verb) -> (StatusCode, String) {
     let text = match (state, verb) {
-        (State::Creating | State::Stopping, _) => {
+        (State::Creating | State::Stopping | State::Archiving, _) => {
             return (StatusCode::CONFLICT, "Sandbox state change in progress".to_owned());
         }
-        (State::Error, Verb::Start | Verb::Stop) => "Sandbox is in an errored state",
+        (State::Error, Verb::Start | Verb::Stop | Verb::Archive) => "Sandbox is in an errored state",
         (_, Verb::Start | Verb::Resume) => "Sandbox is not in valid state",
         (_, Verb::Stop) => "Sandbox is not in a stoppable state",
         (_, Verb::Pause | Verb::Use) => "Sandbox is not started",
-        (_, Verb::Fork | Verb::Commit) => "Sandbox is not stopped",
-        (_, Verb::Expire | Verb::Delete) => "Sandbox is not in valid state",
+        (_, Verb::Fork | Verb::Commit | Verb::Archive) => "Sandbox is not stopped",
+        (_, Verb::Resize) => "Sandbox must be started or stopped to be resized",
+        (_, Verb::Update | Verb::Expire | Verb::Delete) => "Sandbox is not in valid state",
     };
     (StatusCode::BAD_REQUEST, text.to_owned())
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use lazaret_core::ports::{EgressUsage, Usage};
 use lazaret_core::services::SandboxFilter;
 use lazaret_core::{
-    Allowlist, EgressPolicy, Error, FilePath, LeasePolicy, PageRequest, Result, SandboxId, SandboxSpec, State,
+    Allowlist, EgressPolicy, Error, FilePath, LeaseChanges, LeasePolicy, Life, NameUse, PageRequest,
+    ResourceChanges, Result, SandboxChanges, SandboxId, SandboxSpec, State,
 };
 
 use super::wire;
@@ -32,6 +33,7 @@ impl From<lazaret_core::Sandbox> for wire::Sandbox {
             user: sandbox.user,
             network: sandbox.network.unwrap_or_default().into(),
             labels: sandbox.labels,
+            public: sandbox.public,
             lease: sandbox.lease.into(),
             created_at: rfc3339(sandbox.created_at),
             last_active_at: rfc3339(sandbox.last_active_at),
@@ -93,6 +95,7 @@ impl From<LeasePolicy> for wire::Lease {
         Self {
             idle_timeout_s: lease.idle.map(|(span, _)| span.as_secs()),
             idle_action: lease.idle.map_or_else(Default::default, |(_, action)| action.into()),
+            archive_stopped_after_s: lease.archive_stopped_after.map(|span| span.as_secs()),
             delete_stopped_after_s: lease.delete_stopped_after.map(|span| span.as_secs()),
             life_s: lease.life.map(|span| span.as_secs()),
         }
@@ -103,6 +106,7 @@ impl From<wire::Lease> for LeasePolicy {
     fn from(lease: wire::Lease) -> Self {
         Self {
             idle: lease.idle_timeout_s.map(|span| (Duration::from_secs(span), lease.idle_action.into())),
+            archive_stopped_after: lease.archive_stopped_after_s.map(Duration::from_secs),
             delete_stopped_after: lease.delete_stopped_after_s.map(Duration::from_secs),
             life: lease.life_s.map(Duration::from_secs),
         }
@@ -141,12 +145,41 @@ impl wire::NewResources {
     }
 }
 
+impl From<wire::NewResources> for ResourceChanges {
+    fn from(resources: wire::NewResources) -> Self {
+        let wire::NewResources { memory_bytes, cpu_millis, pids, disk_bytes } = resources;
+        Self { memory_bytes, cpu_millis, pids, disk_bytes }
+    }
+}
+
+impl wire::Changes {
+    /// What the core is asked for.
+    pub(super) fn into_changes(self) -> SandboxChanges {
+        let lease = self.lease.map(LeasePolicy::from).map(|policy| LeaseChanges {
+            idle: Some(policy.idle),
+            archive_stopped_after: Some(policy.archive_stopped_after),
+            delete_stopped_after: Some(policy.delete_stopped_after),
+            life: Some(policy.life.map(Life::FromCreation)),
+        });
+        SandboxChanges {
+            labels: self.labels,
+            public: self.public,
+            lease: lease.unwrap_or_default(),
+            resources: self.resources.map(ResourceChanges::from).unwrap_or_default(),
+        }
+    }
+}
+
 impl wire::NewSandbox {
     /// What the core is asked for, where bounds that were left out are taken from `defaults`.
     pub(super) fn into_spec(self, defaults: lazaret_core::Resources) -> Result<SandboxSpec, Failure> {
         let files = self.files.unwrap_or_default().into_iter().enumerate();
         Ok(SandboxSpec {
             name: self.name,
+            name_use: match self.unique_name {
+                Some(true) => NameUse::Unique,
+                Some(false) | None => NameUse::Shared,
+            },
             image: self.image,
             resources: self.resources.unwrap_or_default().over(defaults),
             env: self.env.unwrap_or_default(),
@@ -154,6 +187,7 @@ impl wire::NewSandbox {
             user: self.user,
             network: self.network.map(EgressPolicy::try_from).transpose()?,
             labels: self.labels.unwrap_or_default(),
+            public: self.public.unwrap_or_default(),
             lease: self.lease.unwrap_or_default().into(),
             files: files.map(|(at, file)| seed(at, file)).collect::<Result<_, Failure>>()?,
         })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use lazaret_core::{EgressPolicy, SandboxSpec, limits};
+use lazaret_core::{EgressPolicy, NameUse, SandboxSpec, limits};
 
 use super::error::ErrorBody;
 use super::target::{Asked, Target};
@@ -85,7 +85,7 @@ pub(crate) async fn fork(
     target: Target,
     OptionalJson(fork): OptionalJson<wire::Fork>,
 ) -> Result<(StatusCode, Json<wire::Sandbox>), Failure> {
-    let made = app.core.sandboxes.fork(&target.caller, target.id, fork.name).await?;
+    let made = app.core.sandboxes.fork(&target.caller, target.id, fork.name, NameUse::Shared).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 
@@ -114,6 +114,28 @@ pub(crate) async fn stop(
     let stopped = app.core.sandboxes.stop(&target.caller, target.id, grace);
     let stopped = tokio::time::timeout(longest, stopped).await.map_err(|_| Rejection::TimedOut)?;
     Ok(Json(stopped?.into()))
+}
+
+/// Change labels, time limits, bounds and who may see its ports: all that is named, or nothing.
+#[utoipa::path(patch, path = "/lazaret/v1/sandboxes/{id}", operation_id = "update_sandbox", tag = "sandboxes",
+    params(("id" = String, Path, description = "Any form of the id, or the name")),
+    request_body = wire::Changes,
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
+pub(crate) async fn update(
+    State(app): State<App>,
+    target: Target,
+    OptionalJson(changes): OptionalJson<wire::Changes>,
+) -> Result<Json<wire::Sandbox>, Failure> {
+    let changed = app.core.sandboxes.update(&target.caller, target.id, changes.into_changes()).await?;
+    Ok(Json(changed.into()))
+}
+
+/// Pack the disk of a stopped sandbox away; a start unpacks it.
+#[utoipa::path(post, path = "/lazaret/v1/sandboxes/{id}/archive", operation_id = "archive_sandbox",
+    tag = "sandboxes", params(("id" = String, Path, description = "Any form of the id, or the name")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
+pub(crate) async fn archive(State(app): State<App>, target: Target) -> Result<Json<wire::Sandbox>, Failure> {
+    Ok(Json(app.core.sandboxes.archive(&target.caller, target.id).await?.into()))
 }
 
 /// Freeze the processes, with their memory.

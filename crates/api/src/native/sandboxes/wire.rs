@@ -16,7 +16,7 @@ pub(crate) struct Sandbox {
     pub(crate) image: String,
     /// The image that the name stood for then.
     pub(crate) image_digest: String,
-    /// `creating`, `running`, `paused`, `stopping`, `stopped`, `expired`, `archived` or `error`.
+    /// `creating`, `running`, `paused`, `stopping`, `stopped`, `expired`, `archiving`, `archived` or `error`.
     pub(crate) state: &'static str,
     /// Why it is in this state, if there is more to say.
     pub(crate) reason: Option<Reason>,
@@ -32,6 +32,8 @@ pub(crate) struct Sandbox {
     pub(crate) network: Network,
     /// Labels.
     pub(crate) labels: BTreeMap<String, String>,
+    /// Whoever has the address of one of its ports may see what is there, without a key.
+    pub(crate) public: bool,
     /// Time limits.
     pub(crate) lease: Lease,
     /// RFC 3339.
@@ -101,7 +103,9 @@ pub(crate) struct Lease {
     /// What happens then; `stop` if it is absent.
     #[serde(default)]
     pub(crate) idle_action: IdleAction,
-    /// Seconds that it may be stopped until it is deleted; null for ever.
+    /// Seconds that it may be stopped until its disk is packed away; null for ever.
+    pub(crate) archive_stopped_after_s: Option<u64>,
+    /// Seconds that it may be stopped or archived until it is deleted, 0 to delete it as it stops; null for ever.
     pub(crate) delete_stopped_after_s: Option<u64>,
     /// Seconds from creation until it expires, used or not; null for never.
     pub(crate) life_s: Option<u64>,
@@ -140,6 +144,10 @@ pub(crate) struct NewSandbox {
     pub(crate) network: Option<Network>,
     /// Labels.
     pub(crate) labels: Option<BTreeMap<String, String>>,
+    /// Whoever has the address of one of its ports may see what is there; false if it is absent.
+    pub(crate) public: Option<bool>,
+    /// Refuse the name if another sandbox of the account has it; false if it is absent.
+    pub(crate) unique_name: Option<bool>,
     /// Time limits; without any, it lives until it is deleted.
     pub(crate) lease: Option<Lease>,
     /// Uploaded files to copy in: all of them, or the sandbox is not made.
@@ -206,6 +214,20 @@ pub(crate) struct SandboxPage {
     pub(crate) sandboxes: Vec<Sandbox>,
     /// There are more behind the last.
     pub(crate) has_more: bool,
+}
+
+/// What to change; what is absent stays as it is.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Changes {
+    /// All labels, in place of those that it has.
+    pub(crate) labels: Option<BTreeMap<String, String>>,
+    /// Whoever has the address of one of its ports may see what is there.
+    pub(crate) public: Option<bool>,
+    /// All time limits, in place of those that it has; `life_s` counts from its creation, as ever.
+    pub(crate) lease: Option<Lease>,
+    /// Bounds. They hold at once, and memory does not shrink while it runs; a disk grows while it is stopped.
+    pub(crate) resources: Option<NewResources>,
 }
 
 /// How to fork.

@@ -8,7 +8,7 @@ use super::{ACT_DEADLINE, Actions, LOOK_DEADLINE, NOT_STOPPABLE, Outcome, Refusa
 use crate::services::SandboxFilter;
 use crate::{
     Caller, Error, IdleAction, Kind, LeasePolicy, Order, PageRequest, Resources, Sandbox, SandboxId,
-    SandboxSpec, State,
+    SandboxSpec, State, limits,
 };
 
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -220,17 +220,17 @@ fn lease(stop: Option<i64>, archive: Option<i64>, delete: Option<i64>) -> Outcom
         0 => None,
         count => Some((minutes(count), IdleAction::Stop)),
     };
-    match archive {
+    let archive_stopped_after = match archive {
+        None => None,
         Some(..0) => return Err(Refusal("Auto-archive interval must be non-negative".to_owned())),
-        Some(_) => return Err(Error::Unsupported { what: "auto_archive_interval".to_owned() }.into()),
-        None => {}
-    }
-    let delete_stopped_after = match delete {
-        None | Some(..0) => None,
-        Some(0) => return Err(Error::Unsupported { what: "auto_delete_interval 0".to_owned() }.into()),
+        Some(0) => Some(limits::ARCHIVE_AFTER_MAX),
         Some(count) => Some(minutes(count)),
     };
-    Ok(LeasePolicy { idle, delete_stopped_after, life: None })
+    let delete_stopped_after = match delete {
+        None | Some(..0) => None,
+        Some(count) => Some(minutes(count)),
+    };
+    Ok(LeasePolicy { idle, archive_stopped_after, delete_stopped_after, life: None })
 }
 
 #[cfg(test)]

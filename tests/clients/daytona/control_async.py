@@ -1,0 +1,39 @@
+"""The same client, asynchronous: make several at once, find them, stop, archive, start and delete them."""
+
+import asyncio
+import sys
+
+from daytona import AsyncDaytona, CreateSandboxFromSnapshotParams, ListSandboxesQuery
+from daytona.common.errors import DaytonaConflictError, DaytonaNotFoundError
+
+
+async def raises(kind, awaitable):
+    try:
+        await awaitable
+    except kind as error:
+        return error
+    raise AssertionError(f"{kind.__name__} was not raised")
+
+
+async def main():
+    async with AsyncDaytona() as client:
+        names = [f"async-{n}" for n in range(4)]
+        create = lambda name: client.create(CreateSandboxFromSnapshotParams(name=name, labels={"suite": "async"}))
+        made = await asyncio.gather(*map(create, names))
+        assert {s.state.value for s in made} == {"started"}
+        await raises(DaytonaConflictError, create(names[0]))
+        found = [s.name async for s in client.list(ListSandboxesQuery(labels={"suite": "async"}, limit=3))]
+        assert sorted(found) == names, found
+        first = await client.get(names[0])
+        await first.stop()
+        assert first.state.value == "stopped"
+        await first.archive()
+        await first.start()
+        assert first.state.value == "started"
+        await asyncio.gather(*(s.delete(wait=True) for s in made))
+        await raises(DaytonaNotFoundError, client.get(names[0]))
+    print("ok")
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
