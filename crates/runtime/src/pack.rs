@@ -241,7 +241,7 @@ mod tests {
             OpenOptions::new().write(true).create_new(true).open(directory.path().join(DISK)).unwrap();
         image.set_len(512 * MIB).unwrap();
         image.write_all_at(b"begin", 3).unwrap();
-        image.write_all_at(&vec![0; 4 * MIB as usize], 16 * MIB).unwrap();
+        image.write_all_at(&vec![0; 4 << 20], 16 * MIB).unwrap();
         image.write_all_at(b"end", 512 * MIB - 3).unwrap();
         directory
     }

@@ -42,9 +42,9 @@ async fn living_sandboxes_are_taken_over_and_go_on_as_if_nothing_happened() {
     assert_eq!(
         adopted,
         [
-            Adopted { id: running.id, alive: true, paused: false, addresses: None },
-            Adopted { id: paused.id, alive: true, paused: true, addresses: None },
-            Adopted { id: stopped.id, alive: false, paused: false, addresses: None },
+            Adopted { id: running.id, alive: true, paused: false, archived: false, addresses: None },
+            Adopted { id: paused.id, alive: true, paused: true, archived: false, addresses: None },
+            Adopted { id: stopped.id, alive: false, paused: false, archived: false, addresses: None },
         ]
     );
     let after = count(&host, running.id).await;
@@ -84,7 +84,7 @@ async fn what_died_meanwhile_is_stopped_and_cleared_and_keeps_its_disk() {
     host.launch();
     assert_eq!(
         host.runtime().adopt().await.unwrap(),
-        [Adopted { id: spec.id, alive: false, paused: false, addresses: None }]
+        [Adopted { id: spec.id, alive: false, paused: false, archived: false, addresses: None }]
     );
     assert_eq!(host.traces().len(), 1, "only its directory is left: {:?}", host.traces());
     host.runtime().start(&spec).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_record_that_cannot_be_read_is_a_stopped_sandbox_whose_processes_are_e
     host.launch();
     assert_eq!(
         host.runtime().adopt().await.unwrap(),
-        [Adopted { id: spec.id, alive: false, paused: false, addresses: None }]
+        [Adopted { id: spec.id, alive: false, paused: false, archived: false, addresses: None }]
     );
     eventually("its processes are gone", async || host.traces().len() == 1).await;
     host.finish().await;
@@ -178,7 +178,7 @@ async fn two_servers_cannot_have_one_data_directory() {
     let second = second.await.unwrap().unwrap();
     assert_eq!(
         second.adopt().await.unwrap(),
-        [Adopted { id: spec.id, alive: true, paused: false, addresses: None }]
+        [Adopted { id: spec.id, alive: true, paused: false, archived: false, addresses: None }]
     );
     second.delete(spec.id).await.unwrap();
     assert_eq!(host.traces(), Vec::<String>::new());
