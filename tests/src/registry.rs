@@ -110,7 +110,7 @@ pub fn write_docker_archive(path: &Path, layers: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// A layer that is BusyBox alone, statically linked: one program and no library.
+/// A layer that is BusyBox alone, statically linked: one program and no library; and two users.
 ///
 /// # Errors
 /// If Debian's `busybox-static` is not installed.
@@ -121,9 +121,15 @@ pub fn busybox_layer(directory: &Path) -> Result<PathBuf> {
     for name in ["sh", "cat", "ls", "tty", "echo", "stty", "true"] {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(name))?;
     }
-    for folder in ["dev", "proc", "sys", "tmp", "etc"] {
+    for folder in ["dev", "proc", "sys", "tmp", "etc", "var", "var/old"] {
         std::fs::create_dir(root.join(folder))?;
     }
+    std::fs::write(
+        root.join("etc/passwd"),
+        "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n",
+    )?;
+    std::fs::write(root.join("etc/group"), "root:x:0:\nstaff:x:50:\napp:x:1000:\n")?;
+    std::fs::write(root.join("var/old/file"), "old\n")?;
     tar_of(&root, &directory.join("busybox.tar"))
 }
 

@@ -52,6 +52,7 @@ pub(crate) const OF_TESTS: &[Need] = &[
         why: "images are pulled from it",
     },
     Need { package: "skopeo", probe: ("skopeo", &["--version"]), why: "images are pushed with it" },
+    Need { package: "buildah", probe: ("buildah", &["--version"]), why: "what it builds is compared with" },
     Need { package: "mmdebstrap", probe: ("mmdebstrap", &["--version"]), why: "a Debian image is made" },
     Need { package: "busybox-static", probe: ("/bin/busybox", &["true"]), why: "an image without libc" },
     Need {

@@ -1,9 +1,9 @@
 //! Nouns of images: what a sandbox's root file system is made from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::{Digest, Timestamp};
+use crate::{Digest, Healthcheck, Timestamp};
 
 /// An image in the content store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,18 @@ pub struct ImageConfig {
     pub command: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Recorded, such as `80/tcp`; nothing is opened for them.
+    pub exposed_ports: BTreeSet<String>,
+    /// Recorded; a sandbox mounts nothing there.
+    pub volumes: Vec<String>,
+    /// Recorded; a sandbox is asked to stop by its runtime.
+    pub stop_signal: Option<String>,
+    /// What runs the shell form of a Dockerfile's commands; empty for `/bin/sh -c`.
+    pub shell: Vec<String>,
+    /// A health check that the image's maker set; recorded. `None` where an image has one that a build did not touch.
+    pub healthcheck: Option<Healthcheck>,
+    /// Its maker wants things done when something is built on it, which is not done here.
+    pub acts_on_build: bool,
 }
 
 /// What an import reads.

@@ -14,10 +14,13 @@
 mod account;
 mod backoff;
 mod body;
+mod build;
 mod caller;
 mod catalogue;
 mod clock;
 mod digest;
+mod dockerfile;
+mod dockerignore;
 mod error;
 mod event;
 mod exec;
@@ -31,6 +34,7 @@ mod interpreter;
 pub mod limits;
 mod network;
 mod page;
+mod path_pattern;
 pub mod ports;
 mod preview;
 mod resources;
@@ -41,10 +45,19 @@ mod upload;
 pub use account::{Account, Key, KeyHash, Secret};
 pub use backoff::Backoff;
 pub use body::{Body, body_from_bytes, collect};
+pub use build::{
+    Action, Base, BuildEvent, BuildSource, BuildSpec, CacheUse, CopyAction, DockerfilePlacement, Plan,
+    PlannedStage, RunAction, StageState, StageText, StepKey,
+};
 pub use caller::{Caller, Scope};
 pub use catalogue::{CatalogueEntry, Source};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use digest::Digest;
+pub use dockerfile::{
+    Argument, Command, Dockerfile, DockerfileError, Healthcheck, Heredoc, Instruction, RunNetwork, Stage,
+    Step, Transfer, TransferSource,
+};
+pub use dockerignore::Dockerignore;
 pub use error::{
     BoxError, Error, ExecProblem, FileProblem, GitProblem, Kind, Limit, Result, UpstreamProblem,
 };
@@ -77,6 +90,7 @@ pub use network::{
     InvalidDomain, InvalidPolicy, PUBLIC_V6, SPECIAL_V4, SPECIAL_V6, Service, is_public,
 };
 pub use page::{Order, Page, PageRequest};
+pub use path_pattern::{PathPattern, has_wildcards};
 pub use preview::{SIGNED_PREVIEW_BYTES, SandboxSecret, SignedPreview, Withdrawal};
 pub use resources::Resources;
 pub use sandbox::{

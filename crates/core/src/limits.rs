@@ -172,6 +172,27 @@ pub const PULL_WAIT_MAX: Duration = Duration::from_secs(15 * 60);
 /// take four minutes.
 pub const COMMIT_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// Longest Dockerfile, in bytes; the longest in use have a tenth.
+pub const DOCKERFILE_MAX_BYTES: usize = 1024 * 1024;
+/// Instructions of a Dockerfile. An image has at most 128 layers, and most instructions make none.
+pub const BUILD_STEPS_MAX: usize = 1_000;
+/// Arguments of a build, and the variables that its stages may have set.
+pub const BUILD_ARGUMENTS_MAX: usize = 256;
+/// Largest build context, in bytes of its archive: a repository with its history, not a disk.
+pub const BUILD_CONTEXT_MAX_BYTES: u64 = 4 * GIB;
+/// Entries of a build context: a large `node_modules` has a tenth.
+pub const BUILD_CONTEXT_MAX_ENTRIES: u64 = 500_000;
+/// Output of one build step that is told, in bytes; what is beyond is dropped and told of.
+pub const BUILD_OUTPUT_MAX_BYTES: u64 = 16 * MIB;
+/// Pieces of a build's log that wait for a slow reader before the step has to wait.
+pub const BUILD_LOG_CHUNKS: usize = 64;
+/// How long a build may take unless its maker says less: compilers of whole systems need an hour.
+pub const BUILD_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60 * 60);
+/// How long a build may take at most.
+pub const BUILD_TIMEOUT_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+/// Builds at once; further ones wait for their turn. Each has a sandbox that works as hard as it may.
+pub const BUILDS_MAX: usize = 4;
+
 /// Events kept in the log.
 pub const EVENTS_MAX: u64 = 100_000;
 /// Sources of refused requests that the audit tells apart at one time.

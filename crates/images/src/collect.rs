@@ -69,6 +69,7 @@ impl Shared {
     /// # Errors
     /// [`ImagesError::Disk`].
     pub(crate) fn take_out(&self, image: &Digest) -> Result<Option<TempDir>, ImagesError> {
+        self.forget_steps(image)?;
         // The record goes first: an image that is half gone must not be found.
         self.layout.remove_file(&self.layout.record(image))?;
         let (tree, blobs) = {

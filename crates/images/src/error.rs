@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use lazaret_core::{Digest, Error, ImageReference, Kind, Limit, NameError};
 
 use crate::archive::ArchiveError;
+use crate::build::{ContextError, ContextProblem, CopyError, LookupError};
 use crate::commit::{ChangesError, EntryProblem};
 use crate::host::HostError;
 use crate::registry::RegistryError;
@@ -74,6 +75,18 @@ pub enum ImagesError {
     /// What a sandbox has written cannot be an image.
     #[error("the sandbox cannot become an image")]
     Changes(#[from] ChangesError),
+    /// A build's context was refused.
+    #[error("the context")]
+    Context(#[source] ContextError),
+    /// Files cannot be copied as a build wants.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// A tree of the store cannot be looked into.
+    #[error("a tree cannot be read")]
+    Look(#[source] LookupError),
+    /// A build that has no context asks for it.
+    #[error("there is no context to copy from")]
+    NoContext,
     /// The base is the `host` image.
     #[error("an image of a sandbox that shows the host's own /usr")]
     OfHost,
@@ -194,6 +207,15 @@ impl From<ImagesError> for Error {
             ImagesError::Import(ImportError::Body(error)) => error,
             ImagesError::OfHost | ImagesError::NoChanges => Error::Unsupported { what: sentence(&error) },
             ImagesError::Changes(ChangesError::Exceeded(exceeded)) => limit_of(exceeded),
+            ImagesError::Context(ContextError::Exceeded(exceeded)) => limit_of(exceeded),
+            ImagesError::Context(
+                ContextError::Tree(TreeError::Call { .. })
+                | ContextError::Entry { problem: ContextProblem::Tree(TreeError::Call { .. }), .. },
+            ) => storage(error),
+            ImagesError::Context(_) => Error::invalid("context", sentence(&error)),
+            ImagesError::Copy(CopyError::Exceeded(exceeded)) => limit_of(exceeded),
+            ImagesError::Copy(CopyError::Read(_) | CopyError::Write(_)) => storage(error),
+            ImagesError::Copy(_) | ImagesError::NoContext => Error::invalid("dockerfile", sentence(&error)),
             ImagesError::Changes(ChangesError::Entry {
                 problem: EntryProblem::Name(_) | EntryProblem::Marker,
                 ..
@@ -211,6 +233,7 @@ impl From<ImagesError> for Error {
             | ImagesError::HostTree(_)
             | ImagesError::Changes(_)
             | ImagesError::Client(_)
+            | ImagesError::Look(_)
             | ImagesError::Thread(_) => storage(error),
         }
     }

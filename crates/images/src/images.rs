@@ -12,6 +12,7 @@ use lazaret_core::ports::{self, Commit, ProgressSender, PullSender, Rootfs};
 use lazaret_core::{Body, Clock, CollectionPolicy, Digest, Image, ImageReference, ImageSource};
 use tokio::sync::OnceCell;
 
+use crate::build;
 use crate::commit::commit;
 use crate::error::{ImagesError, ImportError};
 use crate::host;
@@ -124,6 +125,24 @@ impl ports::Images for ImageStore {
 
     async fn commit(&self, commission: Commit) -> lazaret_core::Result<Image> {
         Ok(commit(&self.shared, commission).await?)
+    }
+
+    async fn begin_build(&self, context: Option<Body>) -> lazaret_core::Result<Arc<dyn ports::BuildRoom>> {
+        Ok(build::begin(&self.shared, context).await?)
+    }
+
+    async fn scratch(&self) -> lazaret_core::Result<Image> {
+        Ok(blocking(&self.shared, Shared::scratch).await?)
+    }
+
+    async fn find_step(&self, key: &Digest) -> lazaret_core::Result<Option<Digest>> {
+        let key = *key;
+        Ok(blocking(&self.shared, move |shared| Ok(shared.find_step(&key))).await?)
+    }
+
+    async fn remember_step(&self, key: &Digest, image: &Digest) -> lazaret_core::Result<()> {
+        let (key, image) = (*key, *image);
+        Ok(blocking(&self.shared, move |shared| shared.remember_step(&key, &image)).await?)
     }
 
     async fn collect(

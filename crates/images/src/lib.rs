@@ -7,6 +7,7 @@
 //!     └───────▶ import ─▶ archive   docker save, OCI layout or root file system: where the layers are
 //!                  │
 //!              commit ─▶ what a sandbox has written, as one more layer
+//!              build ─▶ contexts, copies and results of build steps
 //!                  │
 //!       all ───────┴▶ assembly ─▶ unpack    archives from strangers into trees, beneath one descriptor
 //!                        └▶ publish         from a workspace to its place in the store
@@ -19,6 +20,7 @@
 
 mod archive;
 mod assembly;
+mod build;
 mod collect;
 mod commit;
 mod error;
@@ -36,6 +38,7 @@ mod upload;
 
 pub use archive::ArchiveError;
 pub use archive::config::ConfigError;
+pub use build::{ContextError, ContextProblem, CopyError, LookupError};
 pub use commit::{ChangesError, EntryProblem};
 pub use error::{ImagesError, ImportError};
 pub use host::HostError;

@@ -3,7 +3,7 @@
 //! Lookups answer from memory. Changes of the store come one after the other, under `changing`, and what lookups see
 //! follows each step on disk. Not here: how an image gets in (`publish`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -76,8 +76,11 @@ impl Shared {
     pub(crate) fn list(&self) -> Result<Vec<Image>, ImagesError> {
         self.look_at_host();
         let state = lock(&self.state);
+        // What is between the steps of a build is nobody's image, unless somebody named it.
+        let steps: BTreeSet<&Digest> = state.index.steps.values().collect();
+        let images = state.index.records.iter().map(|(digest, record)| state.image(digest, record));
         let mut images: Vec<Image> =
-            state.index.records.iter().map(|(digest, record)| state.image(digest, record)).collect();
+            images.filter(|image| !(image.names.is_empty() && steps.contains(&image.digest))).collect();
         images.sort_by(|a, b| (a.names.is_empty(), &a.names).cmp(&(b.names.is_empty(), &b.names)));
         Ok(images)
     }
@@ -126,7 +129,7 @@ impl Shared {
     }
 
     /// Remembers that an image is used, on disk as the time of change of its record.
-    fn note_use(&self, image: &Digest) {
+    pub(crate) fn note_use(&self, image: &Digest) {
         let now = self.clock.now();
         {
             let mut state = lock(&self.state);

@@ -76,6 +76,7 @@ pub(crate) fn routes() -> Routes<Native> {
         .on(GET, "/lazaret/v1/images", images::list)
         .stream(POST, "/lazaret/v1/images/import", images::import)
         .stream(POST, "/lazaret/v1/images/pull", images::pull)
+        .stream(POST, "/lazaret/v1/images/build", images::build)
         .on(DELETE, "/lazaret/v1/images/{*name}", images::delete)
         .stream(GET, "/lazaret/v1/events", events::list)
         .on(GET, "/lazaret/v1/audit", events::audit)

@@ -103,7 +103,7 @@ pub fn open_api() -> String {
         git::clone, git::init, git::status, git::branches, git::create_branch, git::delete_branch,
         git::checkout, git::add, git::commit, git::push, git::pull, git::history, git::remotes,
         git::add_remote, git::reset, git::restore, git::config, git::set_config,
-        images::list, images::import, images::pull, images::delete,
+        images::list, images::import, images::pull, images::build, images::delete,
         events::list,
         events::audit,
         accounts::create, accounts::list, accounts::delete, accounts::create_key, accounts::list_keys,

@@ -15,6 +15,7 @@ mod files_change;
 mod files_read;
 mod files_write;
 mod git;
+mod image_build;
 mod images;
 mod observed;
 mod operations;

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use lazaret_core::ports::{Commit, Images, Lower, ProgressSender, PullSender, Rootfs};
+use bytes::Bytes;
+use lazaret_core::ports::{
+    BuildRoom, Commit, CopyFiles, Images, Lower, MakeDirectory, ProgressSender, PullSender, Rootfs,
+};
 use lazaret_core::{
-    Body, CollectionPolicy, Digest, Error, Image, ImageConfig, ImageReference, ImageSource, Kind,
-    LayerProgress, LayerStep, Limit, PullProgress, Result, Timestamp, UpstreamProblem, collect,
+    Body, CollectionPolicy, Digest, DockerfilePlacement, Error, Image, ImageConfig, ImageReference,
+    ImageSource, Kind, LayerProgress, LayerStep, Limit, PullProgress, Result, Timestamp, UpstreamProblem,
+    collect,
 };
 
 /// Largest archive that a test may import.
@@ -131,6 +135,15 @@ impl Images for MemoryImages {
         Ok(image)
     }
 
+    /// The context of a build is one file: whatever came is its Dockerfile.
+    async fn begin_build(&self, context: Option<Body>) -> Result<Arc<dyn BuildRoom>> {
+        let file = match context {
+            Some(body) => Some(collect(body, ARCHIVE_MAX_BYTES, Limit::ImageSize).await?),
+            None => None,
+        };
+        Ok(Arc::new(MemoryRoom { file }))
+    }
+
     async fn collect(&self, _needed: &BTreeSet<Digest>, _policy: &CollectionPolicy) -> Result<Vec<Digest>> {
         Ok(Vec::new())
     }
@@ -140,5 +153,29 @@ impl Images for MemoryImages {
         let at = images.iter().position(|image| image.names.iter().any(|known| known == name));
         images.remove(at.ok_or_else(|| Error::not_found(Kind::Image, name))?);
         Ok(())
+    }
+}
+
+/// A room whose context is a Dockerfile; nothing can be copied in it.
+struct MemoryRoom {
+    file: Option<Bytes>,
+}
+
+#[async_trait]
+impl BuildRoom for MemoryRoom {
+    async fn dockerfile(&self, path: &str, _placement: DockerfilePlacement) -> Result<Option<Bytes>> {
+        Ok(self.file.clone().filter(|_| path == "Dockerfile"))
+    }
+
+    async fn digest(&self, _sources: &[String]) -> Result<Digest> {
+        Err(Error::invalid("dockerfile", "there is no such file to copy"))
+    }
+
+    async fn copy(&self, _copy: CopyFiles) -> Result<Image> {
+        Err(Error::invalid("dockerfile", "there is no such file to copy"))
+    }
+
+    async fn make_directory(&self, _make: MakeDirectory) -> Result<Option<Image>> {
+        Ok(None)
     }
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use reqwest::{Body, header};
 use tokio_util::io::ReaderStream;
 
+use super::build::Build;
 use super::pull::pull;
 use super::{each, print_json};
 use crate::client::Client;
@@ -29,6 +30,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
   docker save alpine:latest | lazaret image import -
   lazaret image import rootfs.tar --name debian:minbase
   lazaret image pull python:3.13-slim
+  lazaret image build -t app:1 .
   lazaret image ls
   lazaret run --rm -it --image alpine:latest -- sh")]
 pub enum Image {
@@ -37,6 +39,7 @@ pub enum Image {
         /// A name that `image ls --all` shows, or a reference such as ghcr.io/owner/name:tag
         reference: String,
     },
+    Build(Box<Build>),
     /// Take an image from a file: of `docker save`, an OCI archive, or a tar of a root file system
     Import {
         /// The file; - for standard input
@@ -96,6 +99,11 @@ impl Image {
             Self::Pull { reference } => {
                 let image = pull(client, &reference).await?;
                 print(&image, Some(&reference), json)?;
+                Ok(0)
+            }
+            Self::Build(build) => {
+                let image = build.run(client).await?;
+                print(&image, build.name(), json)?;
                 Ok(0)
             }
             Self::Import { file, name, source } => {

@@ -1,6 +1,7 @@
 //! One file per command, or per few that belong together. Each holds its options, its help and what it does.
 
 mod account;
+mod build;
 mod completions;
 mod cp;
 mod create;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::ports::Changes;
+use crate::ports::{BuildRoom, Changes};
 use crate::{
-    Body, CollectionPolicy, Digest, Image, ImageConfig, ImageReference, ImageSource, ImportProgress,
+    Body, CollectionPolicy, Digest, Error, Image, ImageConfig, ImageReference, ImageSource, ImportProgress,
     PullProgress, Result,
 };
 
@@ -93,6 +94,26 @@ pub trait Images: Send + Sync {
     /// first; [`crate::Error::LimitReached`] for their size or the host's disk; [`crate::Error::Unsupported`] for a base
     /// that no image can be made of.
     async fn commit(&self, commit: Commit) -> Result<Image>;
+    /// A place for a build, with this archive unpacked as its context. An archive that is given up, too large or hostile is
+    /// an error, and nothing of it stays.
+    async fn begin_build(&self, _context: Option<Body>) -> Result<Arc<dyn BuildRoom>> {
+        Err(Error::Unsupported { what: "a build, by this content store".to_owned() })
+    }
+
+    /// The image that has nothing: no files, and nothing configured. It stays for as long as it is used.
+    async fn scratch(&self) -> Result<Image> {
+        Err(Error::Unsupported { what: "a build, by this content store".to_owned() })
+    }
+
+    /// The result of a build step that is remembered under this key, if its image is still here. Counts as use of it.
+    async fn find_step(&self, _key: &Digest) -> Result<Option<Digest>> {
+        Ok(None)
+    }
+
+    /// Remembers the result of a build step until its image goes.
+    async fn remember_step(&self, _key: &Digest, _image: &Digest) -> Result<()> {
+        Ok(())
+    }
 
     /// Removes images that can be had again (pulled ones, and earlier states of the built-in one) by the policy, and
     /// answers which. Those that are `needed` stay.

@@ -1,5 +1,6 @@
 //! What the services need from the outside. Adapters implement these traits; `server` wires them.
 
+mod builds;
 mod gateway;
 mod git;
 mod guest;
@@ -8,6 +9,7 @@ mod runtime;
 mod store;
 mod transpiler;
 
+pub use builds::{BuildRoom, CopyFiles, MakeDirectory};
 pub use gateway::{Denial, EgressUsage, Gateway, SandboxAddresses, Tenant};
 pub use git::Git;
 pub use guest::{Guest, Listing, Matches};

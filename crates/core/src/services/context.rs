@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::audit::AuditLog;
+use super::builds::BuildTable;
 use super::events::EventLog;
 use super::pulls::Pulls;
 use super::settings::Settings;
@@ -44,6 +45,7 @@ pub(super) struct Context {
     pub(super) events: EventLog,
     pub(super) audit: AuditLog,
     pub(super) pulls: Pulls,
+    pub(super) builds: BuildTable,
     /// See [`super::image_collection`].
     pub(super) images_in_use: Arc<tokio::sync::RwLock<()>>,
     /// When images were last collected, on the monotonic clock.

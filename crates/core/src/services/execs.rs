@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// What `PATH` is where neither image, sandbox nor exec sets it: the default of Debian and of container engines.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A snippet to run.
 #[derive(Debug, Clone)]

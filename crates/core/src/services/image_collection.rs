@@ -57,12 +57,13 @@ pub(super) async fn nobody_creates(context: &Context) -> Result<RwLockWriteGuard
     waited.map_err(|elapsed| Error::Unavailable { retry_after: Some(PATIENCE), source: elapsed.into() })
 }
 
-/// Images that a sandbox may start from again.
+/// Images that a sandbox may start from again, or that a build uses.
 fn needed(context: &Context) -> BTreeSet<Digest> {
     let records = context.table.all().into_iter().map(|entry| entry.record().clone());
     records
         .filter(|sandbox| !matches!(sandbox.state, State::Expired | State::Deleted))
         .map(|sandbox| sandbox.image_digest)
+        .chain(context.builds.needed())
         .collect()
 }
 

@@ -114,6 +114,7 @@ impl Images {
         });
         match user {
             Some(sandbox) => in_use(format!("sandbox {}", sandbox.id)),
+            None if self.context.builds.needed().contains(&image.digest) => in_use("a build".to_owned()),
             None => self.context.ports.images.remove(name).await,
         }
     }

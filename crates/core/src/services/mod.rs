@@ -7,12 +7,14 @@
 //!   Execs · Files · Catalogue ── lease guard ──▶ Guest        Git ── lease guard ──▶ Git
 //!   Uploads ──▶ Blobs, Store        Accounts · Images · Events ──▶ Store, Images
 //!   Images ── one pull an image ──▶ Images port
+//!   Builds ── one task a build ──▶ Images port; Runtime and Guest for what runs
 //!   reconcile ── timer or wake-up ──▶ the same drivers
 //! ```
 
 mod accounts;
 pub mod actions;
 mod audit;
+mod builds;
 mod catalogue;
 mod change;
 mod commit;
@@ -42,6 +44,7 @@ mod uploads;
 
 pub use accounts::{Accounts, NewKey};
 pub use audit::Audit;
+pub use builds::{Build, Builds};
 pub use catalogue::{Catalogue, StagedFile};
 pub use commit::NewImage;
 pub use context::Ports;

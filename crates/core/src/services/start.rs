@@ -15,8 +15,8 @@ use super::lease::Activity;
 use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
-    Accounts, Audit, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters, Previews,
-    Sandboxes, SignedFiles, Uploads, driver, events, network, pulls, reconcile,
+    Accounts, Audit, Builds, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters, Previews,
+    Sandboxes, SignedFiles, Uploads, builds, driver, events, network, pulls, reconcile,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -44,6 +44,8 @@ pub struct Services {
     pub uploads: Uploads,
     /// Images.
     pub images: Images,
+    /// Building images.
+    pub builds: Builds,
     /// Ports inside sandboxes.
     pub ingress: Ingress,
     /// The same ports for those who have no key.
@@ -76,6 +78,7 @@ impl Services {
             events: events::EventLog::default(),
             audit: AuditLog::default(),
             pulls: pulls::Pulls::default(),
+            builds: builds::BuildTable::default(),
             images_in_use: Arc::default(),
             images_collected: Mutex::default(),
             wake: tokio::sync::Notify::new(),
@@ -105,6 +108,7 @@ impl Services {
             catalogue: Catalogue { context: shared() },
             uploads: Uploads { context: shared() },
             images: Images { context: shared() },
+            builds: Builds { context: shared() },
             ingress: Ingress { context: shared() },
             previews: Previews { context: shared() },
             signed_files: SignedFiles {
@@ -133,8 +137,9 @@ impl Services {
         self.context.ports.images.find(&self.context.settings.default_image).await.map(drop)
     }
 
-    /// Ends pulls and background tasks, and writes what was not yet written. Sandboxes go on.
+    /// Ends builds, pulls and background tasks, and writes what was not yet written. Sandboxes go on.
     pub async fn shutdown(&self) {
+        self.context.builds.shutdown().await;
         self.context.pulls.shutdown().await;
         self.background.stop.cancel();
         let tasks = std::mem::take(&mut *self.background.tasks.lock().expect("no panic under this lock"));

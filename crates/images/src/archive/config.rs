@@ -1,8 +1,9 @@
 //! The image configuration: a JSON file that OCI and Docker share.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use lazaret_core::{Digest, ImageConfig};
+use lazaret_core::{Command, Digest, Healthcheck, ImageConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -62,6 +63,16 @@ struct RunConfig {
     cmd: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     labels: Option<BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exposed_ports: Option<BTreeMap<String, Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    volumes: Option<BTreeMap<String, Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stop_signal: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shell: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_build: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -101,6 +112,12 @@ pub(crate) fn parse(json: &[u8]) -> Result<Configuration, ConfigError> {
             entrypoint: words("config.Entrypoint", run.entrypoint)?,
             command: words("config.Cmd", run.cmd)?,
             labels: labels(run.labels.unwrap_or_default())?,
+            exposed_ports: keys("config.ExposedPorts", run.exposed_ports)?.into_iter().collect(),
+            volumes: keys("config.Volumes", run.volumes)?,
+            stop_signal: text("config.StopSignal", run.stop_signal)?,
+            shell: words("config.Shell", run.shell)?,
+            healthcheck: None,
+            acts_on_build: run.on_build.is_some_and(|triggers| !triggers.is_empty()),
         },
         diff_ids,
     })
@@ -149,6 +166,27 @@ pub(crate) fn derived(
     for (name, value) in fields {
         config[name] = value;
     }
+    let named = [
+        ("ExposedPorts", run.exposed_ports.iter().collect::<Vec<_>>()),
+        ("Volumes", run.volumes.iter().collect()),
+    ];
+    for (name, keys) in named {
+        for key in keys {
+            if !config[name].is_object() {
+                config[name] = json!({});
+            }
+            config[name][key] = json!({});
+        }
+    }
+    if let Some(signal) = &run.stop_signal {
+        config["StopSignal"] = json!(signal);
+    }
+    if !run.shell.is_empty() {
+        config["Shell"] = json!(run.shell);
+    }
+    if let Some(check) = &run.healthcheck {
+        config["Healthcheck"] = healthcheck(check);
+    }
     let diff_ids = file.get_mut("rootfs").and_then(|rootfs| rootfs.get_mut("diff_ids"));
     let diff_ids = diff_ids.and_then(Value::as_array_mut);
     let diff_ids = diff_ids.ok_or(ConfigError::Field { field: "rootfs.diff_ids" })?;
@@ -160,6 +198,39 @@ pub(crate) fn derived(
         other => *other = json!([step]),
     }
     Ok(serde_json::to_vec(&file).expect("a value of JSON is always JSON"))
+}
+
+/// A health check as Docker writes it: times in nanoseconds, and nothing for what was not said.
+fn healthcheck(check: &Healthcheck) -> Value {
+    let Healthcheck::Run { command, interval, timeout, start_period, start_interval, retries } = check else {
+        return json!({ "Test": ["NONE"] });
+    };
+    let test = match command {
+        Command::Exec(words) => [&["CMD".to_owned()][..], words].concat(),
+        Command::Shell(text) => vec!["CMD-SHELL".to_owned(), text.clone()],
+    };
+    let nanos =
+        |span: &Option<Duration>| span.map(|span| json!(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)));
+    let fields = [
+        ("Test", Some(json!(test))),
+        ("Interval", nanos(interval)),
+        ("Timeout", nanos(timeout)),
+        ("StartPeriod", nanos(start_period)),
+        ("StartInterval", nanos(start_interval)),
+        ("Retries", retries.map(Value::from)),
+    ];
+    Value::Object(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
+}
+
+/// The configuration of an image that has nothing.
+pub(crate) fn for_scratch() -> Vec<u8> {
+    let file = ConfigFile {
+        architecture: architecture().to_owned(),
+        os: OS.to_owned(),
+        config: Some(RunConfig::default()),
+        rootfs: RootfsSection { kind: "layers".to_owned(), diff_ids: Vec::new() },
+    };
+    serde_json::to_vec(&file).expect("strings and lists of strings are always JSON")
 }
 
 /// The only operating system whose programs run in a sandbox.
@@ -218,6 +289,12 @@ fn words(field: &'static str, words: Option<Vec<String>>) -> Result<Vec<String>,
     let words = words.unwrap_or_default();
     let bad = words.len() > ITEMS_MAX || words.iter().any(|word| word.contains('\0'));
     if bad { Err(ConfigError::Field { field }) } else { Ok(words) }
+}
+
+/// The names in a set, which is an object of empty objects.
+fn keys(field: &'static str, set: Option<BTreeMap<String, Value>>) -> Result<Vec<String>, ConfigError> {
+    let set = set.unwrap_or_default();
+    if set.len() > ITEMS_MAX { Err(ConfigError::Field { field }) } else { Ok(set.into_keys().collect()) }
 }
 
 fn labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, ConfigError> {
@@ -292,7 +369,8 @@ mod tests {
         let layer = Digest::from_bytes([7; 32]);
         let json = derived(base.as_bytes(), &run, Some(&layer), "RUN true").unwrap();
         let parsed = parse(&json).unwrap();
-        assert_eq!((parsed.run, parsed.diff_ids.len(), parsed.diff_ids[1]), (run.clone(), 2, layer));
+        let with_ports = ImageConfig { exposed_ports: ["80/tcp".to_owned()].into(), ..run.clone() };
+        assert_eq!((parsed.run, parsed.diff_ids.len(), parsed.diff_ids[1]), (with_ports, 2, layer));
         let value: Value = serde_json::from_slice(&json).unwrap();
         assert_eq!(value["config"]["ExposedPorts"], json!({ "80/tcp": {} }));
         assert_eq!(value["history"][0]["created_by"], "x");
@@ -302,6 +380,37 @@ mod tests {
         let same = derived(&json, &run, None, "ENV x").unwrap();
         assert_eq!(parse(&same).unwrap().diff_ids.len(), 2);
         assert!(matches!(derived(b"{}", &run, None, ""), Err(ConfigError::Field { .. })));
+    }
+
+    #[test]
+    fn what_a_build_records_is_written_and_nothing_of_the_base_is_lost() {
+        let base =
+            config(r#"{"ExposedPorts":{"80/tcp":{}},"OnBuild":["RUN true"],"Shell":["/bin/ash","-c"]}"#);
+        assert!(parse(base.as_bytes()).unwrap().run.acts_on_build);
+        let check = Healthcheck::Run {
+            command: Command::Shell("ask".to_owned()),
+            interval: Some(Duration::from_secs(2)),
+            timeout: None,
+            start_period: None,
+            start_interval: None,
+            retries: Some(3),
+        };
+        let run = ImageConfig {
+            exposed_ports: ["53/udp".to_owned()].into(),
+            volumes: vec!["/data".to_owned()],
+            stop_signal: Some("SIGINT".to_owned()),
+            healthcheck: Some(check),
+            ..ImageConfig::default()
+        };
+        let value: Value =
+            serde_json::from_slice(&derived(base.as_bytes(), &run, None, "x").unwrap()).unwrap();
+        let config = &value["config"];
+        assert_eq!(config["ExposedPorts"], json!({ "53/udp": {}, "80/tcp": {} }));
+        assert_eq!(config["Volumes"], json!({ "/data": {} }));
+        assert_eq!((&config["StopSignal"], &config["Shell"]), (&json!("SIGINT"), &json!(["/bin/ash", "-c"])));
+        let health = json!({ "Test": ["CMD-SHELL", "ask"], "Interval": 2_000_000_000_u64, "Retries": 3 });
+        assert_eq!(config["Healthcheck"], health);
+        assert_eq!(healthcheck(&Healthcheck::Disabled), json!({ "Test": ["NONE"] }));
     }
 
     #[test]

@@ -20,25 +20,25 @@ const ID_MAX: u32 = (1 << 21) - 1;
 
 /// An entry but for its contents.
 #[derive(Debug)]
-pub(super) struct Member<'a> {
-    pub(super) name: &'a [u8],
-    pub(super) kind: Kind,
+pub(crate) struct Member<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) kind: Kind,
     /// Target of a link; empty for everything else.
-    pub(super) link: &'a [u8],
+    pub(crate) link: &'a [u8],
     /// Permission bits with setuid, setgid and sticky.
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Bytes of contents that follow.
-    pub(super) size: u64,
-    pub(super) modified: Timespec,
-    pub(super) xattrs: &'a [(Vec<u8>, Vec<u8>)],
+    pub(crate) size: u64,
+    pub(crate) modified: Timespec,
+    pub(crate) xattrs: &'a [(Vec<u8>, Vec<u8>)],
 }
 
 /// What an entry is, as its type byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File = b'0',
     HardLink = b'1',
     Symlink = b'2',
@@ -50,17 +50,17 @@ pub(super) enum Kind {
 
 /// Writes entries one after the other.
 #[derive(Debug)]
-pub(super) struct Writer<W> {
+pub(crate) struct Writer<W> {
     out: W,
 }
 
 impl<W: Write> Writer<W> {
-    pub(super) fn new(out: W) -> Self {
+    pub(crate) fn new(out: W) -> Self {
         Self { out }
     }
 
     /// Writes an entry with the bytes of its contents, which must be as many as it says.
-    pub(super) fn put(&mut self, member: &Member<'_>, contents: impl Read) -> io::Result<()> {
+    pub(crate) fn put(&mut self, member: &Member<'_>, contents: impl Read) -> io::Result<()> {
         let records = records(member);
         if !records.is_empty() {
             let extension = Member {
@@ -88,7 +88,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes the end marker.
-    pub(super) fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.out.write_all(&[0; 2 * BLOCK_BYTES])?;
         self.out.flush()
     }

@@ -9,15 +9,14 @@
 //! into a sandbox meets the same checks and limits as what it could have imported. Nothing is in the store before it is
 //! whole. Not here: mounting the upper (runtime), and who may ask for it (core).
 
-mod archive;
+pub(crate) mod archive;
 mod changes;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use lazaret_core::ports::{Commit, Keep};
-use lazaret_core::{Digest, Image};
+use lazaret_core::{Digest, Image, ImageConfig};
 
 use crate::archive::config;
 use crate::assembly::{Assembly, chain_id};
@@ -47,7 +46,10 @@ pub(crate) async fn commit(shared: &Arc<Shared>, mut commit: Commit) -> Result<I
     // Dropped with this future: nobody unpacks what nobody waits for.
     let _stop = assembly.stop().drop_guard();
     blocking(shared, move |shared| {
-        let made = shared.layered(&base, assembly, changes.uppers.first(), &commit, name);
+        let Some(upper) = changes.uppers.first() else { return Err(ImagesError::NoChanges) };
+        let Commit { config, made_by, keep, .. } = commit;
+        let layered = Layered { assembly, config, made_by, name, keep };
+        let made = shared.layered(&base, layered, |out| changes::write(upper, out, shared.limits));
         // Only now may the sandbox start again.
         drop(changes);
         made
@@ -57,15 +59,42 @@ pub(crate) async fn commit(shared: &Arc<Shared>, mut commit: Commit) -> Result<I
 
 /// The image that another one is made of.
 #[derive(Debug)]
-struct Base {
-    record: Record,
+pub(crate) struct Base {
+    pub(crate) record: Record,
     /// Its configuration, as it is stored.
     config: Vec<u8>,
-    diff_ids: Vec<Digest>,
+    pub(crate) diff_ids: Vec<Digest>,
+}
+
+/// An image with one layer more that is being made.
+#[derive(Debug)]
+pub(crate) struct Layered {
+    /// The tree of the base, to which the layer comes.
+    pub(crate) assembly: Assembly,
+    pub(crate) config: ImageConfig,
+    pub(crate) made_by: String,
+    pub(crate) name: Option<String>,
+    pub(crate) keep: Keep,
+}
+
+/// Why a layer was not written.
+pub(crate) enum Unwritten {
+    /// Nobody reads it any more, which has its reason there.
+    Unread,
+    Failed(ImagesError),
+}
+
+impl From<ChangesError> for Unwritten {
+    fn from(error: ChangesError) -> Self {
+        match error {
+            ChangesError::Write(_) => Self::Unread,
+            error => Self::Failed(error.into()),
+        }
+    }
 }
 
 impl Shared {
-    fn base(&self, image: &Digest) -> Result<Base, ImagesError> {
+    pub(crate) fn base(&self, image: &Digest) -> Result<Base, ImagesError> {
         let record = lock(&self.state).index.records.get(image).cloned();
         let record = record.ok_or_else(|| ImagesError::NotFound(image.to_string()))?;
         let Some(source) = &record.source else { return Err(ImagesError::OfHost) };
@@ -76,20 +105,16 @@ impl Shared {
         Ok(Base { record, config, diff_ids: parsed.diff_ids })
     }
 
-    /// An image with one layer more.
-    fn layered(
+    /// An image with one layer more, which `write` writes.
+    pub(crate) fn layered<E: Into<Unwritten> + Send>(
         &self,
         base: &Base,
-        mut assembly: Assembly,
-        upper: Option<&OwnedFd>,
-        commit: &Commit,
-        name: Option<String>,
+        layered: Layered,
+        write: impl FnOnce(io::BufWriter<io::PipeWriter>) -> Result<(), E> + Send,
     ) -> Result<Image, ImagesError> {
-        let diff_id = match upper {
-            Some(upper) => self.pour(upper, &mut assembly)?,
-            None => return Err(ImagesError::NoChanges),
-        };
-        let json = config::derived(&base.config, &commit.config, Some(&diff_id), &commit.made_by)
+        let Layered { mut assembly, config, made_by, name, keep } = layered;
+        let diff_id = pour(&mut assembly, write)?;
+        let json = config::derived(&base.config, &config, Some(&diff_id), &made_by)
             .map_err(|error| ImportError::Archive(error.into()))?;
         let run = config::parse(&json).map_err(|error| ImportError::Archive(error.into()))?.run;
         let diff_ids = [&base.diff_ids[..], &[diff_id]].concat();
@@ -103,28 +128,9 @@ impl Shared {
             run,
             bytes,
             names: name.into_iter().collect(),
-            replaceable: commit.keep == Keep::WhileUsed,
+            replaceable: keep == Keep::WhileUsed,
             workspace,
         })
-    }
-
-    /// Applies what is in an upper, and returns its diff id.
-    fn pour(&self, upper: &OwnedFd, assembly: &mut Assembly) -> Result<Digest, ImagesError> {
-        let pipe = |source| ImagesError::Import(ImportError::Upload(source));
-        let (reader, writer) = io::pipe().map_err(pipe)?;
-        let (written, applied) = std::thread::scope(|scope| {
-            let writing = scope.spawn(|| changes::write(upper, io::BufWriter::new(writer), self.limits));
-            // The reader goes with this statement, so that a writer whose layer was refused does not wait for ever.
-            let applied = assembly.apply_stream(io::BufReader::new(reader));
-            (writing.join(), applied)
-        });
-        match (written, applied) {
-            // The other end was closed, which has its reason.
-            (Ok(Err(ChangesError::Write(_))), Err(error)) => Err(error.into()),
-            (Ok(Err(error)), _) => Err(error.into()),
-            (Err(_panic), _) => Err(pipe(io::Error::other("the thread that reads the changes failed"))),
-            (Ok(Ok(())), applied) => Ok(applied?),
-        }
     }
 
     /// An image with the same layers and another configuration.
@@ -147,5 +153,25 @@ impl Shared {
             replaceable: commit.keep == Keep::WhileUsed,
         };
         self.enter(digest, record, &[(digest, json)], name.into_iter().collect())
+    }
+}
+
+/// Applies the layer that `write` writes, and returns its diff id.
+fn pour<E: Into<Unwritten> + Send>(
+    assembly: &mut Assembly,
+    write: impl FnOnce(io::BufWriter<io::PipeWriter>) -> Result<(), E> + Send,
+) -> Result<Digest, ImagesError> {
+    let pipe = |source| ImagesError::Import(ImportError::Upload(source));
+    let (reader, writer) = io::pipe().map_err(pipe)?;
+    let (written, applied) = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| write(io::BufWriter::new(writer)));
+        // The reader goes with this statement, so that a writer whose layer was refused does not wait for ever.
+        let applied = assembly.apply_stream(io::BufReader::new(reader));
+        (writing.join(), applied)
+    });
+    match written.map(|written| written.map_err(Into::into)) {
+        Ok(Err(Unwritten::Failed(error))) => Err(error),
+        Err(_panic) => Err(pipe(io::Error::other("the thread that writes the layer failed"))),
+        Ok(Err(Unwritten::Unread) | Ok(())) => Ok(applied?),
     }
 }

@@ -48,7 +48,7 @@ impl Layout {
             }
             _ => {}
         }
-        for directory in ["blobs", "rootfs", "records", "names", "work"] {
+        for directory in ["blobs", "rootfs", "records", "names", "steps", "work"] {
             make_directory(&root.join(directory))?;
         }
         Ok(layout)
@@ -106,6 +106,11 @@ impl Layout {
 
     fn name(&self, name: &str) -> PathBuf {
         self.root.join("names").join(file_of_name(name))
+    }
+
+    /// Where the result of a build step is told, or will be.
+    pub(crate) fn step(&self, key: &Digest) -> PathBuf {
+        self.root.join("steps").join(key.hex())
     }
 
     /// A directory of the store's own, by its name in the picture above.

@@ -44,6 +44,8 @@ pub(crate) struct Source {
 pub(crate) struct Index {
     pub(crate) records: BTreeMap<Digest, Record>,
     pub(crate) names: BTreeMap<String, Digest>,
+    /// Results of build steps, by key.
+    pub(crate) steps: BTreeMap<Digest, Digest>,
 }
 
 /// A record as it is on disk.
@@ -150,6 +152,15 @@ impl Index {
                     tracing::warn!(path = %path.display(), "the name points at no image; it is dropped");
                     layout.remove_file(&path)?;
                 }
+            }
+        }
+        for (file_name, path) in files(layout, "steps")? {
+            let text = fs::read_to_string(&path).map_err(ImagesError::disk("read", &path))?;
+            match (digest_from_hex(&file_name), Digest::from_str(text.trim_end())) {
+                (Some(key), Ok(image)) if index.records.contains_key(&image) => {
+                    index.steps.insert(key, image);
+                }
+                _ => layout.remove_file(&path)?,
             }
         }
         Ok(index)

@@ -1,5 +1,6 @@
 //! Images: what is here, what comes in, what goes.
 
+mod build;
 mod convert;
 mod pull;
 pub(super) mod wire;
@@ -9,6 +10,7 @@ use axum::http::StatusCode;
 use lazaret_core::{Error, ImportProgress, Kind, Limit};
 use tokio::sync::watch;
 
+pub(crate) use self::build::{__path_build, build};
 pub(crate) use self::pull::{__path_pull, pull};
 use super::error::ErrorBody;
 use super::target::Asked;

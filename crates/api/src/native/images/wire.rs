@@ -91,6 +91,53 @@ pub(crate) enum Source {
     RootfsTar,
 }
 
+/// How to build.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct BuildQuery {
+    /// A name for the image; without one it is found by its digest, and collected when it is not used.
+    pub(crate) name: Option<String>,
+    /// Where the Dockerfile is in the archive; `Dockerfile` if it is absent.
+    pub(crate) dockerfile: Option<String>,
+    /// The Dockerfile only comes along: it is not part of the context.
+    pub(crate) beside: bool,
+    /// The stage to build, by name or number; the last if it is absent.
+    pub(crate) target: Option<String>,
+    /// Do every step anew.
+    pub(crate) no_cache: bool,
+    /// What `RUN` may reach; nothing if it is absent.
+    pub(crate) network: Option<crate::native::sandboxes::wire::NetworkKind>,
+    /// For `allowlist`: a host name, or `*.` and a suffix; can be given several times.
+    pub(crate) domain: Vec<String>,
+    /// For `allowlist`: a network in CIDR form; can be given several times.
+    pub(crate) cidr: Vec<String>,
+    /// How long all of it may take.
+    pub(crate) timeout_ms: Option<u64>,
+}
+
+/// A step begins, or was done before.
+#[derive(Debug, Serialize)]
+pub(crate) struct BuildStep {
+    /// From 1.
+    pub(crate) number: usize,
+    /// Steps of the stages that are needed.
+    pub(crate) total: usize,
+    /// The line in the Dockerfile.
+    pub(crate) line: usize,
+    /// The instruction as it is written.
+    pub(crate) text: String,
+    /// Its result was here.
+    pub(crate) cached: bool,
+}
+
+/// Something that may not be as its maker wanted.
+#[derive(Debug, Serialize)]
+pub(crate) struct BuildWarning {
+    /// What.
+    pub(crate) message: String,
+}
+
 /// What to fetch.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
