@@ -38,7 +38,7 @@ impl Worker {
         let context = &self.context;
         let exec = exec_spec(run, &config);
         execs::check(&exec)?;
-        let _place = context.table.reserve(self.account, self.sandboxes_max)?;
+        let _place = context.table.reserve(self.account, self.sandboxes_max, None)?;
         let policy = match run.network {
             RunNetwork::Default => self.network.clone(),
             RunNetwork::None => EgressPolicy::Disabled,
@@ -152,6 +152,7 @@ impl Worker {
             last_active_at: now,
             state_since: now,
             sequence: 0,
+            public: false,
         }
     }
 }
