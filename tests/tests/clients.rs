@@ -116,6 +116,31 @@ fn the_daytona_package_of_node_makes_changes_archives_and_deletes_sandboxes() {
 }
 
 #[test]
+fn the_daytona_package_of_python_moves_finds_and_changes_files() {
+    check(&daytona(), "daytona/files.py", &[]);
+}
+
+#[test]
+fn the_asynchronous_daytona_package_moves_many_files_and_commits() {
+    check(&daytona(), "daytona/files_async.py", &[]);
+}
+
+#[test]
+fn the_daytona_package_of_node_moves_files() {
+    check(Path::new("node"), "daytona/files.mjs", &[]);
+}
+
+#[test]
+fn the_daytona_package_of_python_commits_clones_pushes_and_pulls_with_and_without_a_password() {
+    check(&daytona(), "daytona/git.py", &[]);
+}
+
+#[test]
+fn the_daytona_package_of_python_opens_previews_and_signed_files() {
+    check(&daytona(), "daytona/previews.py", &[]);
+}
+
+#[test]
 fn the_mcp_conformance_suite_passes_for_what_is_claimed() {
     check(Path::new("node"), "node_mcp_conformance.mjs", &[]);
 }

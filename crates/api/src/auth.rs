@@ -3,7 +3,7 @@
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use lazaret_core::{Caller, Error};
 
 use crate::context::RequestContext;
@@ -22,6 +22,19 @@ pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
     });
     let found = bearer.or_else(|| KEY_HEADERS.iter().find_map(|name| headers.get(*name).and_then(text)));
     found.map(str::trim).filter(|key| !key.is_empty())
+}
+
+/// Everything in the headers that may be a key, with the header that it is in.
+pub(crate) fn candidates(headers: &HeaderMap) -> Vec<(HeaderName, String)> {
+    let bearer = headers.get(AUTHORIZATION).and_then(text).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| (AUTHORIZATION, key.trim().to_owned()))
+    });
+    let bare = KEY_HEADERS.iter().filter_map(|name| {
+        let value = headers.get(*name).and_then(text)?;
+        Some((HeaderName::from_static(name), value.trim().to_owned()))
+    });
+    bearer.into_iter().chain(bare).filter(|(_, key)| !key.is_empty()).collect()
 }
 
 /// Takes the key out of headers that go on to a stranger; other kinds of `Authorization` are the stranger's.

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | native | `/lazaret/v1/...`, and `/healthz`, `/readyz`, `/metrics` |
 //! | the twelve actions, as HTTP and as MCP tools | `/actions/...`, `/mcp` |
-//! | Daytona's control API and toolbox | `/api/sandbox...` and its sisters, `/toolbox/{id}/...` |
+//! | Daytona's control API and toolbox | `/api/sandbox...` and its sisters, `/toolbox/{id}/...`, hosts `{port}-{id}.…` |
 //! | OpenAI containers and files, with Bifrost's fields | `/v1/...`, also bare and under `/openai`, `/openai/v1` |
 //!
 //! ```text
@@ -61,14 +61,15 @@ use crate::settings::App;
 /// by hand) and bounds the time of a connection's first bytes, which the router does not see.
 pub fn router(services: Services, settings: ApiSettings) -> Router {
     let app = App::new(services, settings);
-    Router::new()
+    let apis = Router::new()
         .merge(native::routes().router(&app))
         .merge(openai::routes().router(&app))
         .merge(actions::routes().router(&app))
         .merge(daytona::control::routes().router(&app))
         .merge(daytona::toolbox::routes().router(&app))
         .fallback_service(Routes::<Native>::nothing(&app, "").with_state(app.clone()))
-        .with_state(app)
+        .with_state(app.clone());
+    daytona::by_host(&app, apis)
 }
 
 /// Every route of every dialect, for tests and documents.

@@ -52,8 +52,19 @@ pub(crate) struct Destination {
     pub(crate) port: u16,
     /// What the tenant's server is asked for.
     pub(crate) path: PathAndQuery,
+    /// Whose the request's credentials are.
+    pub(crate) credentials: Credentials,
     /// What stands before that path in the client's world, for servers that make links; empty for none.
     pub(crate) prefix: String,
+}
+
+/// Whose the credentials in a request's headers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// This server's: they stay here.
+    Ours,
+    /// The tenant's: whoever forwards has taken this server's out.
+    Theirs,
 }
 
 /// Forwards a request over `stream` and returns the answer as it comes.
@@ -130,7 +141,9 @@ fn change_request(
 ) -> Result<(), Failure> {
     let headers = request.headers_mut();
     strip_hop(headers);
-    auth::remove_key(headers);
+    if to.credentials == Credentials::Ours {
+        auth::remove_key(headers);
+    }
     if let Some(upgrade) = upgrade {
         put_upgrade(headers, upgrade);
     }
@@ -226,7 +239,7 @@ mod tests {
             ("x-tenant", "kept"),
         ]);
         let path = PathAndQuery::from_static("/a?b=c");
-        let to = Destination { port: 8000, path, prefix: String::new() };
+        let to = Destination { port: 8000, path, credentials: Credentials::Ours, prefix: String::new() };
         change_request(&mut request, to, None).unwrap();
         let want =
             [("host", "localhost:8000"), ("x-forwarded-host", "sandboxes.example"), ("x-tenant", "kept")];

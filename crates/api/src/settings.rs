@@ -81,6 +81,9 @@ pub struct DaytonaSettings {
     /// Where clients reach this server, such as `https://sandboxes.example.org`; `None` for wherever each of them does, by
     /// plain HTTP.
     pub public_url: Option<String>,
+    /// The domain beneath which ports of sandboxes have hosts of their own, besides `localhost`: `previews.example.org`, whose
+    /// names (`*.previews.example.org`) lead to this server.
+    pub preview_domain: Option<String>,
 }
 
 impl ApiSettings {

@@ -127,12 +127,11 @@ pub const PREVIEW_PASS_LIFE: Duration = Duration::from_secs(60 * 60);
 /// Signed previews of one sandbox that are withdrawn before their end and remembered until then.
 pub const WITHDRAWALS_MAX: usize = 1_000;
 
+/// Ports that are never public: clients of one dialect know them as those of agents and terminals.
+pub const PRIVATE_PORTS: [u16; 3] = [2280, 22_222, 33_333];
+
 /// Sandboxes of one account that exist at once, unless its tier says otherwise.
 pub const SANDBOXES_MAX: usize = 2_000;
-/// Templates of one account: all of them are in one listing.
-pub const TEMPLATES_MAX: usize = 200;
-/// What a template starts with each sandbox, in bytes with all arguments: a script belongs into the image.
-pub const START_COMMAND_MAX_BYTES: usize = 64 * 1024;
 /// Keys of one account.
 pub const KEYS_MAX: usize = 100;
 

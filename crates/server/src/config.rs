@@ -13,7 +13,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use lazaret_api::RateSettings;
 use lazaret_cli::Globals;
 use lazaret_core::services::{Settings, Tier};
-use lazaret_core::{Cidr, DomainPattern, EgressBounds, FilePath, Resources};
+use lazaret_core::{Cidr, DomainName, DomainPattern, EgressBounds, FilePath, Resources};
 use lazaret_runtime::NetworkConfig;
 use serde::Deserialize;
 
@@ -138,6 +138,9 @@ impl Default for OpenAi {
 pub(crate) struct Daytona {
     /// Where clients reach this server, if that is not where it listens: behind a proxy with TLS, for one.
     pub(crate) public_url: Option<String>,
+    /// The domain whose names lead to ports of sandboxes, besides `localhost`.
+    #[serde(deserialize_with = "domain")]
+    pub(crate) preview_domain: Option<DomainName>,
 }
 
 /// The namespaces runtime.
@@ -214,6 +217,14 @@ pub(crate) struct TierConfig {
     pub(crate) cpus: Option<f64>,
     pub(crate) pids: Option<u32>,
     pub(crate) disk: Option<Size>,
+}
+
+/// A domain, in any spelling that people use.
+fn domain<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<DomainName>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let name = text.parse::<DomainName>();
+    let name = name.map_err(|problem| format!("'{}' {problem}", text.escape_debug()));
+    name.map(Some).map_err(serde::de::Error::custom)
 }
 
 impl Config {
@@ -358,6 +369,7 @@ mod tests {
             ("[network]\nopen_networks = [\"10.0.0.1/8\"]", "open_networks: '10.0.0.1/8' has bits after"),
             ("[network]\nrange = \"10.0.0.0/30\"", "network.range: 10.0.0.0/30 is too small"),
             ("[openai]\nmax_minutes = 3", "unknown field `max_minutes`"),
+            ("[daytona]\npreview_domain = \"10.0.0.1\"", "'10.0.0.1' "),
         ] {
             let error = Config::parse(text).map(drop).unwrap_err();
             assert!(format!("{error:#}").contains(want), "{text}: {error:#}");

@@ -28,7 +28,6 @@ mod row_types;
 mod sandboxes;
 mod secrets;
 mod sqlite;
-mod templates;
 mod thread;
 mod tombstones;
 mod uploads;

@@ -3,6 +3,7 @@
 //! ```text
 //!   /api/sandbox...                 control     made, listed, started, stopped; answers {statusCode, error, message, ...}
 //!   /toolbox/{sandbox id}/...       toolbox     processes, files, git inside; answers {statusCode, code, source, ...}
+//!   http://{port}-{sandbox id}.{domain}/    preview     whatever listens on the port inside
 //! ```
 //!
 //! Both are here because a client speaks both with one key, and each has its own shape of an error. `/api` is shared with
@@ -12,9 +13,12 @@
 //! of query strings are ignored.
 
 pub(crate) mod control;
+mod preview;
 mod status;
 mod time;
 pub(crate) mod toolbox;
+
+pub(crate) use preview::by_host;
 
 use axum::http::StatusCode;
 

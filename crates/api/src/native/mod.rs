@@ -18,7 +18,6 @@ mod routes;
 mod sandboxes;
 mod server;
 mod target;
-mod templates;
 mod time;
 
 pub(crate) use error::Native;

@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use super::error::ErrorBody;
 use super::target::Target;
 use crate::failure::Failure;
-use crate::port_proxy::{Destination, forward};
+use crate::port_proxy::{Credentials, Destination, forward};
 use crate::settings::App;
 
 /// What a page of a sandbox may do: run, and nothing in the name of the API's origin.
@@ -54,6 +54,7 @@ pub(crate) async fn ask(
     let to = Destination {
         port,
         path: PathAndQuery::try_from(path).map_err(Error::internal)?,
+        credentials: Credentials::Ours,
         prefix: prefix.to_owned(),
     };
     let stream = app.core.ingress.connect(&caller, id, port).await?;

@@ -5,6 +5,7 @@
 //! | `routes.rs` | every path and its handler |
 //! | `sandboxes.rs`, `changes.rs`, `listing.rs` | handlers: convert, call, convert |
 //! | `events.rs` | what happens to sandboxes, over a WebSocket |
+//! | `previews.rs` | addresses of ports, and keys for signed file requests |
 //! | `organizations.rs`, `api_keys.rs`, `server.rs` | what clients ask around them |
 //! | `unsupported.rs` | what this server does not do, told as that |
 //! | `target.rs`, `base.rs` | the sandbox that a path means; the server's own address |
@@ -26,6 +27,7 @@ mod lease;
 mod listing;
 mod network;
 mod organizations;
+mod previews;
 mod routes;
 mod sandboxes;
 mod server;
@@ -33,4 +35,5 @@ mod target;
 mod unsupported;
 mod wire;
 
+pub(crate) use error::Control;
 pub(crate) use routes::routes;

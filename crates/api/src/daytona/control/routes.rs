@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::error::Control;
-use super::{api_keys, changes, events, listing, organizations, sandboxes, server, unsupported};
+use super::{api_keys, changes, events, listing, organizations, previews, sandboxes, server, unsupported};
 use crate::routing::Routes;
 
 /// Paths beneath which everything is this API's, known or not. The rest of `/api` belongs to others.
@@ -58,6 +58,11 @@ pub(crate) fn routes() -> Routes<Control> {
         .on(POST, "/sandbox/{id}/ttl/{minutes}", changes::ttl)
         .stream(POST, "/sandbox/{id}/resize", changes::resize)
         .on(POST, "/sandbox/{id}/network-settings", changes::network_settings)
+        .on(GET, "/sandbox/{id}/ports/{port}/preview-url", previews::preview)
+        .on(GET, "/sandbox/{id}/ports/{port}/signed-preview-url", previews::sign)
+        .on(POST, "/sandbox/{id}/ports/{port}/signed-preview-url/{token}/expire", previews::expire)
+        .on(GET, "/sandbox/{id}/signing-key", previews::signing_key)
+        .on(POST, "/sandbox/{id}/signing-key/rotate", previews::rotate_signing_key)
         .on(GET, "/organizations", organizations::list)
         .on(GET, "/organizations/{organization}", organizations::show)
         .on(GET, "/organizations/{organization}/usage", organizations::usage)

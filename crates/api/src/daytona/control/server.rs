@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::base::Base;
 use super::lease::minutes;
+use crate::daytona::preview::address;
 use crate::extract::Json;
 use crate::settings::App;
 
@@ -19,13 +20,13 @@ pub(super) async fn health() -> Json<Value> {
 
 /// What clients and tools want to know before they have a key.
 pub(super) async fn config(AppState(app): AppState<App>, base: Base) -> Json<Value> {
-    let host = base.url().split_once("://").map_or(base.url(), |(_scheme, host)| host);
+    let domain = app.settings.daytona.preview_domain.as_deref();
     Json(json!({
         "version": app.settings.version,
         "oidc": {"issuer": "", "clientId": "", "audience": "", "provider": ""},
         "linkedAccountsEnabled": false,
         "announcements": {},
-        "proxyTemplateUrl": format!("http://{{{{PORT}}}}-{{{{sandboxId}}}}.{host}"),
+        "proxyTemplateUrl": address(base.url(), domain, "{{PORT}}", "{{sandboxId}}"),
         "proxyToolboxUrl": base.toolbox(),
         "defaultSnapshot": app.core.images.default_name(),
         "dashboardUrl": base.url(),
