@@ -18,6 +18,10 @@ pub(crate) struct NewSandbox {
     #[arg(short = 'I', long)]
     image: Option<String>,
 
+    /// Template to make it of, whose recipe holds where no option says otherwise
+    #[arg(long, conflicts_with = "image")]
+    template: Option<String>,
+
     /// Name for the sandbox
     #[arg(long)]
     name: Option<String>,
@@ -110,6 +114,7 @@ impl NewSandbox {
             }
         };
         put("name", self.name.as_ref().map(|name| json!(name)));
+        put("template", self.template.as_ref().map(|template| json!(template)));
         put("image", self.image.as_ref().map(|image| json!(image)));
         put("cwd", self.cwd.as_ref().map(|cwd| json!(cwd)));
         put("user", self.user.as_ref().map(|user| json!(user)));

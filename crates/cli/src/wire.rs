@@ -193,6 +193,29 @@ pub(crate) struct OfferedImage {
     pub(crate) more: Map<String, Value>,
 }
 
+/// Templates.
+#[derive(Debug, Deserialize)]
+pub(crate) struct TemplateList {
+    pub(crate) templates: Vec<Template>,
+}
+
+/// One template.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Template {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) image: Option<String>,
+    pub(crate) sandbox_id: Option<String>,
+    pub(crate) image_digest: Option<String>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) created_at: String,
+    pub(crate) last_used_at: Option<String>,
+    #[serde(flatten)]
+    pub(crate) more: Map<String, Value>,
+}
+
 /// How far a pull is.
 #[derive(Debug, Deserialize)]
 pub(crate) struct PullProgress {

@@ -246,6 +246,8 @@ words!(
         Context => "context",
         /// The cursor of a listing.
         Cursor => "cursor",
+        /// A saved recipe for sandboxes.
+        Template => "template",
     }
 );
 
@@ -274,6 +276,8 @@ words!(
         Withdrawals => "withdrawn previews of this sandbox",
         /// Keys of one account.
         Keys => "keys of this account",
+        /// Templates of one account.
+        Templates => "templates of this account",
         /// Free space of the host's data directory.
         HostDisk => "disk space of the host",
         /// Free id ranges of the host.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{AccountId, Digest, Reason, SandboxId, State, Timestamp};
+use crate::{AccountId, Digest, Reason, SandboxId, State, TemplateId, TemplateState, Timestamp};
 
 /// One fact in the server's event log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,17 @@ pub enum EventKind {
         reason: String,
         /// How often since the last such event of the same destination and reason.
         count: u64,
+    },
+    /// A template was made or changed.
+    TemplateChanged {
+        /// Which.
+        template: TemplateId,
+        /// Its name.
+        name: String,
+        /// The state that it is in; [`TemplateState::Removing`] is the last that is told.
+        state: TemplateState,
+        /// What went wrong, if something did.
+        reason: Option<String>,
     },
     /// A pull that the account waits for came a step further. Bytes on the way are not events: who pulls sees them.
     ImagePull {

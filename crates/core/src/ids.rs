@@ -84,6 +84,10 @@ typed_id!(
     CatalogueEntryId
 );
 typed_id!(
+    /// A saved recipe for sandboxes.
+    TemplateId
+);
+typed_id!(
     /// A background exec.
     ExecId
 );

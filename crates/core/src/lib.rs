@@ -40,6 +40,7 @@ mod preview;
 mod resources;
 mod sandbox;
 pub mod services;
+mod template;
 mod upload;
 
 pub use account::{Account, Key, KeyHash, Secret};
@@ -75,7 +76,9 @@ pub use git::{
     GitCredentials, GitFile, GitHistory, GitNewBranch, GitNewRemote, GitOutcome, GitPull, GitPush, GitRemote,
     GitReset, GitResetMode, GitRestore, GitStatus,
 };
-pub use ids::{AccountId, CatalogueEntryId, ContextId, ExecId, Ids, KeyId, RandomIds, SandboxId, UploadId};
+pub use ids::{
+    AccountId, CatalogueEntryId, ContextId, ExecId, Ids, KeyId, RandomIds, SandboxId, TemplateId, UploadId,
+};
 pub use image::{
     CollectionPolicy, Image, ImageConfig, ImageSource, ImportProgress, LayerProgress, LayerStep, PullProgress,
 };
@@ -97,4 +100,5 @@ pub use sandbox::{
     Decision, IdleAction, LeaseChanges, LeasePolicy, Life, NameUse, Reason, ResourceChanges, Sandbox,
     SandboxChanges, SandboxSpec, SeedFile, State, Verb,
 };
+pub use template::{NewTemplate, Recipe, Template, TemplateSource, TemplateState};
 pub use upload::Upload;

@@ -132,6 +132,10 @@ pub const PRIVATE_PORTS: [u16; 3] = [2280, 22_222, 33_333];
 
 /// Sandboxes of one account that exist at once, unless its tier says otherwise.
 pub const SANDBOXES_MAX: usize = 2_000;
+/// Templates of one account: all of them are in one listing.
+pub const TEMPLATES_MAX: usize = 200;
+/// What a template starts with each sandbox, in bytes with all arguments: a script belongs into the image.
+pub const START_COMMAND_MAX_BYTES: usize = 64 * 1024;
 /// Keys of one account.
 pub const KEYS_MAX: usize = 100;
 

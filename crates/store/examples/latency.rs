@@ -146,6 +146,8 @@ fn sandbox(number: u64, account: AccountId) -> Sandbox {
         cwd: Some("/mnt/data".into()),
         user: None,
         network: None,
+        template: None,
+        start_command: Vec::new(),
         labels: pairs.collect(),
         public: false,
         lease: LeasePolicy::default(),

@@ -28,6 +28,7 @@ mod row_types;
 mod sandboxes;
 mod secrets;
 mod sqlite;
+mod templates;
 mod thread;
 mod tombstones;
 mod uploads;

@@ -164,6 +164,7 @@ pub(crate) enum ReasonRow {
     HostDiskFull {},
     LostWithHost {},
     StartFailed { why: String },
+    StartCommandFailed { why: String },
     RemoveFailed { why: String },
 }
 
@@ -178,6 +179,7 @@ impl From<Reason> for ReasonRow {
             Reason::HostDiskFull => Self::HostDiskFull {},
             Reason::LostWithHost => Self::LostWithHost {},
             Reason::StartFailed(why) => Self::StartFailed { why },
+            Reason::StartCommandFailed(why) => Self::StartCommandFailed { why },
             Reason::RemoveFailed(why) => Self::RemoveFailed { why },
         }
     }
@@ -194,6 +196,7 @@ impl From<ReasonRow> for Reason {
             ReasonRow::HostDiskFull {} => Self::HostDiskFull,
             ReasonRow::LostWithHost {} => Self::LostWithHost,
             ReasonRow::StartFailed { why } => Self::StartFailed(why),
+            ReasonRow::StartCommandFailed { why } => Self::StartCommandFailed(why),
             ReasonRow::RemoveFailed { why } => Self::RemoveFailed(why),
         }
     }
@@ -232,6 +235,7 @@ pub(crate) enum EventKindRow {
     AccessDenied { refusal: String, account: Option<String>, peer: Option<IpAddr>, count: u64 },
     EgressDenied { destination: String, reason: String, count: u64 },
     ImagePull { reference: String, step: String, layer: Option<String>, reason: Option<String> },
+    TemplateChanged { template: String, name: String, state: String, reason: Option<String> },
 }
 
 impl From<EventKind> for EventKindRow {
@@ -249,6 +253,12 @@ impl From<EventKind> for EventKindRow {
             EventKind::EgressDenied { destination, reason, count } => {
                 Self::EgressDenied { destination, reason, count }
             }
+            EventKind::TemplateChanged { template, name, state, reason } => Self::TemplateChanged {
+                template: template.to_string(),
+                name,
+                state: state.name().to_owned(),
+                reason,
+            },
             EventKind::ImagePull { reference, step, layer, reason } => Self::ImagePull {
                 reference,
                 step: step.name().to_owned(),
@@ -276,6 +286,12 @@ impl TryFrom<EventKindRow> for EventKind {
             EventKindRow::EgressDenied { destination, reason, count } => {
                 Self::EgressDenied { destination, reason, count }
             }
+            EventKindRow::TemplateChanged { template, name, state, reason } => Self::TemplateChanged {
+                template: template.parse().map_err(|_| UnknownWord(template))?,
+                name,
+                state: state.parse().map_err(|_| UnknownWord(state))?,
+                reason,
+            },
             EventKindRow::ImagePull { reference, step, layer, reason } => {
                 let known = PullStep::ALL.into_iter().find(|known| known.name() == step);
                 let layer = layer.map(|layer| layer.parse().map_err(|_| UnknownWord(layer))).transpose()?;

@@ -13,21 +13,22 @@ use crate::row::{Record, to_json, to_sequence};
 use crate::row_types::{LeaseRow, NetworkRow, ReasonRow, ResourcesRow};
 use crate::tombstones::{self, Grave};
 
-const COLUMNS: &str = "sequence, id, account, name, image, image_digest, resources, env, cwd, user, network, labels, \
-                       public, lease, state, reason, created_at, last_active_at, state_since";
+const COLUMNS: &str = "sequence, id, account, name, image, image_digest, resources, env, cwd, user, network, template, \
+                       start_command, labels, public, lease, state, reason, created_at, last_active_at, state_since";
 
 /// Adds a sandbox and returns its place.
 ///
 /// # Errors
 /// [`CoreError::NotFound`] if its account is gone, [`CoreError::AlreadyExists`] if its id is there.
 pub(crate) fn create(connection: &Connection, sandbox: &Sandbox) -> Result<u64, Error> {
-    let Encoded { resources, env, network, labels, lease, reason } = Encoded::new(sandbox)?;
+    let Encoded { resources, env, network, start_command, labels, lease, reason } = Encoded::new(sandbox)?;
     let inserted = connection
         .prepare_cached(
             "INSERT INTO sandboxes (id, account, name, image, image_digest, resources, env, cwd, user, network, \
-             labels, public, lease, state, reason, created_at, last_active_at, state_since) \
+             template, start_command, labels, public, lease, state, reason, created_at, last_active_at, state_since) \
              VALUES (:id, :account, :name, :image, :image_digest, :resources, :env, :cwd, :user, :network, \
-             :labels, :public, :lease, :state, :reason, :created_at, :last_active_at, :state_since)",
+             :template, :start_command, :labels, :public, :lease, :state, :reason, :created_at, :last_active_at, \
+             :state_since)",
         )?
         .insert(named_params! {
             ":id": sandbox.id.as_bytes(),
@@ -40,6 +41,8 @@ pub(crate) fn create(connection: &Connection, sandbox: &Sandbox) -> Result<u64, 
             ":cwd": sandbox.cwd,
             ":user": sandbox.user,
             ":network": network,
+            ":template": sandbox.template,
+            ":start_command": start_command,
             ":labels": labels,
             ":public": sandbox.public,
             ":lease": lease,
@@ -67,12 +70,13 @@ pub(crate) fn create(connection: &Connection, sandbox: &Sandbox) -> Result<u64, 
 /// # Errors
 /// [`CoreError::NotFound`] if the account has no such sandbox.
 pub(crate) fn update(connection: &Connection, sandbox: &Sandbox) -> Result<(), Error> {
-    let Encoded { resources, env, network, labels, lease, reason } = Encoded::new(sandbox)?;
+    let Encoded { resources, env, network, start_command, labels, lease, reason } = Encoded::new(sandbox)?;
     let updated = connection
         .prepare_cached(
             "UPDATE sandboxes SET name = :name, image = :image, image_digest = :image_digest, \
-             resources = :resources, env = :env, cwd = :cwd, user = :user, network = :network, labels = :labels, \
-             public = :public, lease = :lease, state = :state, reason = :reason, last_active_at = :last_active_at, \
+             resources = :resources, env = :env, cwd = :cwd, user = :user, network = :network, \
+             template = :template, start_command = :start_command, labels = :labels, public = :public, lease = :lease, \
+             state = :state, reason = :reason, last_active_at = :last_active_at, \
              state_since = :state_since \
              WHERE id = :id AND account = :account",
         )?
@@ -87,6 +91,8 @@ pub(crate) fn update(connection: &Connection, sandbox: &Sandbox) -> Result<(), E
             ":cwd": sandbox.cwd,
             ":user": sandbox.user,
             ":network": network,
+            ":template": sandbox.template,
+            ":start_command": start_command,
             ":labels": labels,
             ":public": sandbox.public,
             ":lease": lease,
@@ -146,6 +152,7 @@ struct Encoded {
     resources: String,
     env: String,
     network: Option<String>,
+    start_command: String,
     labels: String,
     lease: String,
     reason: Option<String>,
@@ -161,6 +168,7 @@ impl Encoded {
             resources: to_json("resources", &ResourcesRow::from(sandbox.resources))?,
             env: to_json("env", &sandbox.env)?,
             network: network.map(|row| to_json("network", &row)).transpose()?,
+            start_command: to_json("start_command", &sandbox.start_command)?,
             labels: to_json("labels", &sandbox.labels)?,
             lease: to_json("lease", &lease)?,
             reason: reason.map(|row| to_json("reason", &row)).transpose()?,
@@ -182,6 +190,8 @@ fn from_row(row: &Row<'_>) -> Result<Sandbox, Error> {
         cwd: record.get("cwd")?,
         user: record.get("user")?,
         network: record.optional_json::<NetworkRow, EgressPolicy>("network")?,
+        template: record.get("template")?,
+        start_command: record.json::<Vec<String>, _>("start_command")?,
         labels: record.json::<BTreeMap<_, _>, _>("labels")?,
         public: record.get("public")?,
         lease: record.json::<LeaseRow, LeasePolicy>("lease")?,

@@ -10,14 +10,14 @@ use async_trait::async_trait;
 use lazaret_core::ports::Store;
 use lazaret_core::{
     Account, AccountId, CatalogueEntry, CatalogueEntryId, Digest, Event, Key, KeyHash, KeyId, PageRequest,
-    Result, Sandbox, SandboxId, SandboxSecret, Timestamp, Upload, UploadId, Withdrawal,
+    Result, Sandbox, SandboxId, SandboxSecret, Template, TemplateId, Timestamp, Upload, UploadId, Withdrawal,
 };
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 use crate::migrate::migrate;
 use crate::thread::OwnerThread;
 use crate::writer::{Durability, Writer};
-use crate::{Error, accounts, catalogue, events, keys, sandboxes, secrets, uploads};
+use crate::{Error, accounts, catalogue, events, keys, sandboxes, secrets, templates, uploads};
 
 /// How long a statement waits for another process, an operator's `sqlite3` for instance, to let go of the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -281,6 +281,24 @@ impl Store for Sqlite {
     async fn is_blob_used(&self, digest: &Digest) -> Result<bool> {
         let digest = *digest;
         self.find("is_blob_used", move |db| uploads::is_blob_used(db, &digest)).await
+    }
+
+    async fn create_template(&self, template: &Template) -> Result<()> {
+        let template = template.clone();
+        self.write("create_template", Durability::Kill, move |db| templates::create(db, &template)).await
+    }
+
+    async fn update_template(&self, template: &Template) -> Result<()> {
+        let template = template.clone();
+        self.write("update_template", Durability::Kill, move |db| templates::update(db, &template)).await
+    }
+
+    async fn list_templates(&self) -> Result<Vec<Template>> {
+        self.list("list_templates", templates::list).await
+    }
+
+    async fn delete_template(&self, id: TemplateId) -> Result<bool> {
+        self.write("delete_template", Durability::Kill, move |db| templates::delete(db, id)).await
     }
 
     async fn append_event(&self, event: &Event) -> Result<u64> {

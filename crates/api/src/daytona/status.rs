@@ -57,6 +57,7 @@ pub(super) const fn of_limit(limit: Limit) -> StatusCode {
         | Limit::StoredBytes
         | Limit::Keys
         | Limit::Withdrawals
+        | Limit::Templates
         | Limit::CatalogueEntries
         | Limit::BackgroundExecs
         | Limit::Contexts

@@ -121,6 +121,7 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
             | Limit::GuestConnections
             | Limit::Keys
             | Limit::Withdrawals
+            | Limit::Templates
             | Limit::HostDisk
             | Limit::IdRanges
             | Limit::Addresses => (StatusCode::TOO_MANY_REQUESTS, "limit_reached"),

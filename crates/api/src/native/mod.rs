@@ -18,6 +18,7 @@ mod routes;
 mod sandboxes;
 mod server;
 mod target;
+mod templates;
 mod time;
 
 pub(crate) use error::Native;

@@ -3,7 +3,9 @@
 use axum::http::Method;
 
 use super::error::Native;
-use super::{accounts, contexts, events, execs, files, git, images, operations, ports, sandboxes, server};
+use super::{
+    accounts, contexts, events, execs, files, git, images, operations, ports, sandboxes, server, templates,
+};
 use crate::routing::Routes;
 
 /// The routes.
@@ -73,6 +75,12 @@ pub(crate) fn routes() -> Routes<Native> {
         .stream(POST, "/lazaret/v1/sandboxes/{id}/git/restore", git::restore)
         .stream(GET, "/lazaret/v1/sandboxes/{id}/git/config", git::config)
         .stream(PUT, "/lazaret/v1/sandboxes/{id}/git/config", git::set_config)
+        .on(POST, "/lazaret/v1/templates", templates::create)
+        .on(GET, "/lazaret/v1/templates", templates::list)
+        .on(GET, "/lazaret/v1/templates/{template}", templates::show)
+        .on(DELETE, "/lazaret/v1/templates/{template}", templates::delete)
+        .on(POST, "/lazaret/v1/templates/{template}/activate", templates::activate)
+        .on(POST, "/lazaret/v1/templates/{template}/deactivate", templates::deactivate)
         .on(GET, "/lazaret/v1/images", images::list)
         .stream(POST, "/lazaret/v1/images/import", images::import)
         .stream(POST, "/lazaret/v1/images/pull", images::pull)

@@ -11,7 +11,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::error::ErrorBody;
 use super::target::Asked;
-use super::{accounts, contexts, events, execs, files, git, images, ports, sandboxes};
+use super::{accounts, contexts, events, execs, files, git, images, ports, sandboxes, templates};
 use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
@@ -103,6 +103,8 @@ pub fn open_api() -> String {
         git::clone, git::init, git::status, git::branches, git::create_branch, git::delete_branch,
         git::checkout, git::add, git::commit, git::push, git::pull, git::history, git::remotes,
         git::add_remote, git::reset, git::restore, git::config, git::set_config,
+        templates::create, templates::list, templates::show, templates::delete, templates::activate,
+        templates::deactivate,
         images::list, images::import, images::pull, images::build, images::delete,
         events::list,
         events::audit,

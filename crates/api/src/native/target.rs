@@ -57,7 +57,8 @@ impl<Q: DeserializeOwned> FromRequestParts<App> for Target<Q> {
     }
 }
 
-fn find(app: &App, caller: &Caller, text: &str) -> Result<SandboxId, Failure> {
+/// The sandbox that a text means: any form of its id, or its name.
+pub(super) fn find(app: &App, caller: &Caller, text: &str) -> Result<SandboxId, Failure> {
     if let Some(id) = ids::parse_sandbox(text) {
         return Ok(id);
     }

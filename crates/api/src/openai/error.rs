@@ -174,6 +174,7 @@ fn limited(limit: Limit, error: &Error) -> Verdict {
         | Limit::StoredBytes
         | Limit::Keys
         | Limit::Withdrawals
+        | Limit::Templates
         | Limit::CatalogueEntries
         | Limit::BackgroundExecs
         | Limit::Contexts
@@ -213,7 +214,9 @@ fn not_found(kind: Kind, id: &str, context: &RequestContext) -> Verdict {
         }
         // No request of this contract names an image: the server's own is missing.
         Kind::Image => return internal(),
-        Kind::Account | Kind::Key | Kind::Exec | Kind::Context => (None, format!("No such {kind}: {id}")),
+        Kind::Account | Kind::Key | Kind::Exec | Kind::Context | Kind::Template => {
+            (None, format!("No such {kind}: {id}"))
+        }
     };
     invalid(StatusCode::NOT_FOUND, None, param.map(str::to_owned), message)
 }

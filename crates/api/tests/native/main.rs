@@ -30,6 +30,7 @@ mod sandboxes_get;
 mod sandboxes_lifecycle;
 mod sandboxes_list;
 mod sandboxes_update;
+mod templates;
 mod unauthorized;
 
 use serde_json::{Value, json};

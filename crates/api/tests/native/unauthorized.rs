@@ -22,6 +22,7 @@ fn filled(route: &Route, id: &str) -> String {
         .replace("{context}", other)
         .replace("{port}", "8000")
         .replace("{key}", other)
+        .replace("{template}", other)
         .replace("{*path}", "etc/hostname")
         .replace("{*name}", "host")
 }

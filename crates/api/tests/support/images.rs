@@ -150,7 +150,9 @@ impl Images for MemoryImages {
 
     async fn remove(&self, name: &str) -> Result<()> {
         let mut images = self.images();
-        let at = images.iter().position(|image| image.names.iter().any(|known| known == name));
+        let is_it =
+            |image: &Image| image.names.iter().any(|known| known == name) || image.digest.to_string() == name;
+        let at = images.iter().position(is_it);
         images.remove(at.ok_or_else(|| Error::not_found(Kind::Image, name))?);
         Ok(())
     }

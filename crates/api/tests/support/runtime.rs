@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lazaret_core::ports::{
-    Adopted, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec, SandboxAddresses, Usage,
+    Adopted, Changes, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec,
+    SandboxAddresses, Usage,
 };
 use lazaret_core::{EgressPolicy, Error, Resources, Result, SandboxId};
 use tokio::sync::watch;
@@ -109,6 +110,11 @@ impl Runtime for MemoryRuntime {
     async fn set_resources(&self, id: SandboxId, resources: &Resources) -> Result<()> {
         self.resources.lock().expect("no panic under this lock").insert(id, *resources);
         Ok(())
+    }
+
+    /// Nothing, since nothing here has a disk.
+    async fn changes(&self, _id: SandboxId) -> Result<Changes> {
+        Ok(Changes { uppers: Vec::new(), held: Box::new(()) })
     }
 
     async fn start(&self, spec: &RuntimeSpec) -> Result<Instance> {

@@ -19,6 +19,7 @@ mod pull;
 mod rm;
 mod run;
 mod stats;
+mod template;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -72,6 +73,8 @@ pub enum SandboxCommand {
     Archive(lifecycle::Archive),
     Rm(rm::Rm),
     Events(events::Events),
+    #[command(subcommand)]
+    Template(template::Template),
     Mcp(mcp::Mcp),
 }
 
@@ -157,6 +160,7 @@ async fn sandbox(command: SandboxCommand, client: &Client, json: bool) -> Result
         SandboxCommand::Archive(archive) => return archive.run(client, json).await,
         SandboxCommand::Rm(rm) => return rm.run(client).await,
         SandboxCommand::Events(events) => events.run(client, json).await?,
+        SandboxCommand::Template(template) => return template.run(client, json).await,
         SandboxCommand::Mcp(mcp) => mcp.run(client).await?,
     }
     Ok(0)

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 
 use crate::{
     Account, AccountId, Body, CatalogueEntry, CatalogueEntryId, Digest, Event, Key, KeyHash, KeyId,
-    PageRequest, Result, Sandbox, SandboxId, SandboxSecret, Upload, UploadId, Withdrawal,
+    PageRequest, Result, Sandbox, SandboxId, SandboxSecret, Template, TemplateId, Upload, UploadId,
+    Withdrawal,
 };
 
 /// Records. `find` answers `None` for what is not there; affected rows are checked.
@@ -92,6 +93,24 @@ pub trait Store: Send + Sync {
 
     /// Whether a preview with this mark was withdrawn.
     async fn is_preview_withdrawn(&self, id: SandboxId, mark: [u8; 15]) -> Result<bool>;
+
+    /// Adds a template.
+    ///
+    /// # Errors
+    /// [`crate::Error::AlreadyExists`] if the account has one of that name.
+    async fn create_template(&self, template: &Template) -> Result<()>;
+
+    /// Replaces what changes of a template: image, state and times.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`] if it is gone.
+    async fn update_template(&self, template: &Template) -> Result<()>;
+
+    /// Every template, in creation order.
+    async fn list_templates(&self) -> Result<Vec<Template>>;
+
+    /// Removes a template; `false` if there was none.
+    async fn delete_template(&self, id: TemplateId) -> Result<bool>;
 
     /// Adds or replaces a catalogue entry by its id. A new one (sequence 0) gets its place, which is returned.
     async fn put_catalogue_entry(&self, entry: &CatalogueEntry) -> Result<u64>;

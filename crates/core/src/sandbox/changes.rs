@@ -71,7 +71,7 @@ impl LeaseChanges {
 
 impl ResourceChanges {
     /// The bounds with the changes made.
-    pub(crate) fn over(self, bounds: Resources) -> Resources {
+    pub fn over(self, bounds: Resources) -> Resources {
         Resources {
             memory_bytes: self.memory_bytes.unwrap_or(bounds.memory_bytes),
             cpu_millis: self.cpu_millis.unwrap_or(bounds.cpu_millis),

@@ -28,6 +28,10 @@ pub struct Sandbox {
     pub user: Option<String>,
     /// Network policy; `None` if the maker named none, which means [`EgressPolicy::Disabled`].
     pub network: Option<EgressPolicy>,
+    /// Name of the template that it was made of, as it was then.
+    pub template: Option<String>,
+    /// Started in the background whenever the sandbox starts; empty for nothing.
+    pub start_command: Vec<String>,
     /// The maker's labels.
     pub labels: BTreeMap<String, String>,
     /// Whoever has the address of one of its ports may see what is there, without a key.
@@ -67,6 +71,8 @@ pub enum Reason {
     LostWithHost,
     /// It could not be started; the text says what to do.
     StartFailed(String),
+    /// It runs, and what was to be started with it could not be.
+    StartCommandFailed(String),
     /// It could not be removed whole; deleting it again may do.
     RemoveFailed(String),
 }
@@ -83,6 +89,7 @@ impl Reason {
             Self::HostDiskFull => "host_disk_full",
             Self::LostWithHost => "lost_with_host",
             Self::StartFailed(_) => "start_failed",
+            Self::StartCommandFailed(_) => "start_command_failed",
             Self::RemoveFailed(_) => "remove_failed",
         }
     }
@@ -102,6 +109,7 @@ impl fmt::Display for Reason {
             ),
             Self::LostWithHost => f.write_str("not there any more when the server came back"),
             Self::StartFailed(why) => write!(f, "could not be started: {why}"),
+            Self::StartCommandFailed(why) => write!(f, "its start command could not be started: {why}"),
             Self::RemoveFailed(why) => write!(f, "could not be removed: {why}"),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::template::check_start_command;
 use crate::{EgressPolicy, Error, FilePath, LeasePolicy, Resources, Result, UploadId, limits};
 
 /// Whether a name may be another sandbox's as well.
@@ -21,7 +22,10 @@ pub struct SandboxSpec {
     pub name: Option<String>,
     /// Whether another may have it.
     pub name_use: NameUse,
-    /// An image name or digest; `None` for the server's default image.
+    /// Name or id of a template, which says whatever is left out here but the bounds: its bounds are for the dialect to ask for,
+    /// where its caller named none.
+    pub template: Option<String>,
+    /// An image name or digest; `None` for the template's, else for the server's default image.
     pub image: Option<String>,
     /// Bounds.
     pub resources: Resources,
@@ -33,6 +37,8 @@ pub struct SandboxSpec {
     pub user: Option<String>,
     /// Network policy.
     pub network: Option<EgressPolicy>,
+    /// Started in the background whenever the sandbox starts; `None` for the template's.
+    pub start_command: Option<Vec<String>>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Whoever has the address of one of its ports may see what is there.
@@ -65,6 +71,10 @@ impl SandboxSpec {
         self.lease.check()?;
         check_env(&self.env)?;
         check_user(self.user.as_deref())?;
+        check_start_command(self.start_command.as_deref().unwrap_or_default())?;
+        if self.template.is_some() && self.image.is_some() {
+            return Err(Error::invalid("image", "cannot be given with a template, which has its own"));
+        }
         check_labels(&self.labels)?;
         if self.files.len() > limits::SEED_FILES_MAX {
             return Err(Error::invalid("files", format!("more than {}", limits::SEED_FILES_MAX)));

@@ -151,6 +151,9 @@ impl Accounts {
         if self.context.table.all().iter().any(|entry| entry.account == id) {
             return in_use("its sandboxes: delete them first");
         }
+        if self.context.templates.has_any_of(id) {
+            return in_use("its templates: delete them first");
+        }
         if !self.context.ports.store.delete_account(id).await? {
             return Err(Error::not_found(Kind::Account, id));
         }

@@ -9,6 +9,7 @@ use super::events::EventLog;
 use super::pulls::Pulls;
 use super::settings::Settings;
 use super::table::Table;
+use super::templates;
 use crate::ports::{Blobs, Gateway, Git, Guest, Images, Runtime, Store, Transpiler};
 use crate::{Clock, Ids, Timestamp};
 
@@ -46,6 +47,7 @@ pub(super) struct Context {
     pub(super) audit: AuditLog,
     pub(super) pulls: Pulls,
     pub(super) builds: BuildTable,
+    pub(super) templates: templates::Table,
     /// See [`super::image_collection`].
     pub(super) images_in_use: Arc<tokio::sync::RwLock<()>>,
     /// When images were last collected, on the monotonic clock.

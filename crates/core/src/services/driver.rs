@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::context::Context;
 use super::network;
+use super::start_command;
 use super::table::Entry;
 use crate::ports::{Death, RuntimeSpec};
 use crate::{
@@ -167,7 +168,10 @@ impl Driver {
         match network::start(&self.context, record, &spec).await {
             Ok(()) => {
                 self.entry.activity.touch(&*self.context.ports.clock);
-                self.enter(State::Running, None).await
+                let begun = start_command::run(&self.context, record, &self.entry.image_config).await;
+                // Somebody has to be able to look why, so the sandbox runs all the same.
+                let reason = begun.err().map(|error| Reason::StartCommandFailed(error.to_string()));
+                self.enter(State::Running, reason).await
             }
             Err(error) => {
                 self.enter(State::Error, Some(Reason::StartFailed(error.to_string()))).await?;

@@ -13,7 +13,8 @@ use super::table::Entry;
 use crate::sandbox::{check_env, check_user};
 use crate::{
     BackgroundExec, Caller, Error, ExecEvent, ExecId, ExecInput, ExecProblem, ExecResult, ExecSession,
-    ExecSpec, Language, Result, SandboxId, Scope, Stdin, WriteOptions, body_from_bytes, limits,
+    ExecSpec, ImageConfig, Language, Result, Sandbox, SandboxId, Scope, Stdin, WriteOptions, body_from_bytes,
+    limits,
 };
 
 /// What `PATH` is where neither image, sandbox nor exec sets it: the default of Debian and of container engines.
@@ -260,9 +261,12 @@ async fn finish(session: ExecSession, stdin: Bytes) -> Result<ExecResult> {
 }
 
 /// The exec with the sandbox's and the image's defaults filled in.
-pub(super) fn complete(entry: &Entry, mut spec: ExecSpec) -> ExecSpec {
-    let record = entry.record();
-    let image = &entry.image_config;
+pub(super) fn complete(entry: &Entry, spec: ExecSpec) -> ExecSpec {
+    complete_for(&entry.record(), &entry.image_config, spec)
+}
+
+/// As [`complete`], for a sandbox that may not be in the table yet.
+pub(super) fn complete_for(record: &Sandbox, image: &ImageConfig, mut spec: ExecSpec) -> ExecSpec {
     let mut env = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
     env.extend(image.env.iter().cloned());
     env.extend(record.env.clone());

@@ -57,14 +57,27 @@ pub(super) async fn nobody_creates(context: &Context) -> Result<RwLockWriteGuard
     waited.map_err(|elapsed| Error::Unavailable { retry_after: Some(PATIENCE), source: elapsed.into() })
 }
 
-/// Images that a sandbox may start from again, or that a build uses.
+/// Images that a sandbox may start from again, that a build uses, and those of templates.
 fn needed(context: &Context) -> BTreeSet<Digest> {
     let records = context.table.all().into_iter().map(|entry| entry.record().clone());
-    records
+    let mut needed: BTreeSet<Digest> = records
         .filter(|sandbox| !matches!(sandbox.state, State::Expired | State::Deleted))
         .map(|sandbox| sandbox.image_digest)
         .chain(context.builds.needed())
-        .collect()
+        .collect();
+    needed.append(&mut context.templates.needed_images());
+    needed
+}
+
+/// Removes an image that was made for one purpose, unless somebody needs it or has given it a name.
+pub(super) async fn release(context: &Context, image: &Digest) -> Result<()> {
+    let _nobody_creates = nobody_creates(context).await?;
+    let digest = image.to_string();
+    let Some(found) = context.ports.images.find(&digest).await? else { return Ok(()) };
+    if found.built_in || !found.names.is_empty() || needed(context).contains(image) {
+        return Ok(());
+    }
+    context.ports.images.remove(&digest).await
 }
 
 /// Collects, if it is time to.

@@ -100,7 +100,7 @@ impl Images {
     /// Removes a name, and the image behind it once nothing points at it.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::InUse`] by a built-in image or a sandbox of any account.
+    /// [`Error::NotFound`]; [`Error::InUse`] by the server, or a sandbox or template of any account.
     pub async fn remove(&self, caller: &Caller, name: &str) -> Result<()> {
         caller.need(Scope::ImagesWrite)?;
         let image = self.get(caller, name).await?;
@@ -112,10 +112,13 @@ impl Images {
         let user = self.context.table.all().into_iter().map(|entry| entry.record()).find(|sandbox| {
             sandbox.image_digest == image.digest && !matches!(sandbox.state, State::Expired | State::Deleted)
         });
-        match user {
-            Some(sandbox) => in_use(format!("sandbox {}", sandbox.id)),
-            None if self.context.builds.needed().contains(&image.digest) => in_use("a build".to_owned()),
-            None => self.context.ports.images.remove(name).await,
+        match (user, self.context.templates.user_of(&image.digest)) {
+            (Some(sandbox), _) => in_use(format!("sandbox {}", sandbox.id)),
+            (None, Some(template)) => in_use(format!("template {template}")),
+            (None, None) if self.context.builds.needed().contains(&image.digest) => {
+                in_use("a build".to_owned())
+            }
+            (None, None) => self.context.ports.images.remove(name).await,
         }
     }
 }
@@ -131,19 +134,32 @@ pub(super) async fn find(context: &Context, name: &str) -> Result<Option<Image>>
     }
 }
 
-/// The image for a new sandbox: the one that is here, or the one that is pulled if the operator lets names do that.
-/// Waits for at most [`limits::PULL_WAIT_MAX`].
-pub(super) async fn obtain(context: &Arc<Context>, account: AccountId, name: &str) -> Result<Image> {
-    if let Some(image) = find(context, name).await? {
-        return Ok(image);
-    }
+/// Succeeds for a name that may be pulled when its image is not here.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub(super) fn check_obtainable(context: &Context, name: &str) -> Result<()> {
+    source(context, name).map(drop)
+}
+
+/// What a name whose image is not here means in a registry.
+fn source(context: &Context, name: &str) -> Result<ImageReference> {
     let reference = match context.settings.images.pull {
         PullPolicy::Never => None,
         // Digits name what is here.
         PullPolicy::Missing if digest_start(name).is_some() => None,
         PullPolicy::Missing => context.settings.images.catalogue.resolve(name).ok(),
     };
-    let reference: ImageReference = reference.ok_or_else(|| Error::not_found(Kind::Image, name))?;
+    reference.ok_or_else(|| Error::not_found(Kind::Image, name))
+}
+
+/// The image for a new sandbox: the one that is here, or the one that is pulled if the operator lets names do that.
+/// Waits for at most [`limits::PULL_WAIT_MAX`].
+pub(super) async fn obtain(context: &Arc<Context>, account: AccountId, name: &str) -> Result<Image> {
+    if let Some(image) = find(context, name).await? {
+        return Ok(image);
+    }
+    let reference = source(context, name)?;
     let pull = pulls::join(context, account, &reference);
     let waited = tokio::time::timeout(limits::PULL_WAIT_MAX, pull.wait()).await;
     waited.unwrap_or_else(|elapsed| {

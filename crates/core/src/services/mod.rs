@@ -6,7 +6,7 @@
 //!   Execs ── warm Python ── Interpreters
 //!   Execs · Files · Catalogue ── lease guard ──▶ Guest        Git ── lease guard ──▶ Git
 //!   Uploads ──▶ Blobs, Store        Accounts · Images · Events ──▶ Store, Images
-//!   Images ── one pull an image ──▶ Images port
+//!   Images ── one pull an image ──▶ Images port        Templates ── one task a template ──▶ Images, Runtime, Store
 //!   Builds ── one task a build ──▶ Images port; Runtime and Guest for what runs
 //!   reconcile ── timer or wake-up ──▶ the same drivers
 //! ```
@@ -39,7 +39,9 @@ mod sandboxes;
 mod settings;
 mod signed_files;
 mod start;
+mod start_command;
 mod table;
+mod templates;
 mod uploads;
 
 pub use accounts::{Accounts, NewKey};
@@ -63,4 +65,5 @@ pub use sandboxes::{SandboxFilter, Sandboxes};
 pub use settings::{ImageSettings, PullPolicy, Settings, Tier};
 pub use signed_files::{FileProof, SignedFiles};
 pub use start::Services;
+pub use templates::Templates;
 pub use uploads::{NewUpload, StagedUpload, Uploads};

@@ -39,6 +39,7 @@ pub(super) async fn pass(context: &Arc<Context>) {
     apply_leases(context).await;
     write_activity(context).await;
     audit::pass(context).await;
+    context.templates.sweep();
     let now = context.ports.clock.monotonic();
     context.table.all().iter().for_each(|entry| entry.interpreters.retire(now));
     let uploads = async {

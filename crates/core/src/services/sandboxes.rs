@@ -6,14 +6,17 @@ use std::time::Duration;
 use super::audit;
 use super::context::Context;
 use super::driver;
-use super::image_collection::{HeldImage, obtain_held};
+use super::image_collection::{HeldImage, hold, obtain_held};
 use super::lease::{self, Activity, InUse};
+use super::start_command;
 use super::table::{Entry, Place};
+use super::templates;
 use crate::ports::{EgressUsage, Usage};
+use crate::sandbox::check_env;
 use crate::{
     Caller, Decision, EgressPolicy, Error, EventKind, FileScope, Kind, NameUse, Order, Page, PageRequest,
-    Reason, Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Upload, Verb,
-    WriteOptions, limits,
+    Reason, Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Template,
+    TemplateSource, Upload, Verb, WriteOptions, limits,
 };
 
 /// Which sandboxes a listing shows.
@@ -48,7 +51,8 @@ impl Sandboxes {
     /// [`Error::Invalid`] for a field out of its range or the tier's; [`Error::NotFound`] for an image or upload;
     /// [`Error::Upstream`] if an image that is not here cannot be pulled;
     /// [`Error::AlreadyExists`] for a name that is to be unique and is not;
-    /// [`Error::LimitReached`] for the account's quota or the host's disk; what the runtime reports.
+    /// [`Error::LimitReached`] for the account's quota or the host's disk; [`Error::Exec`] for its start command; what the
+    /// runtime reports.
     pub async fn create(&self, caller: &Caller, spec: SandboxSpec) -> Result<Sandbox> {
         caller.need(Scope::SandboxesWrite)?;
         spec.check()?;
@@ -56,9 +60,22 @@ impl Sandboxes {
         tier.allow(&spec.resources)?;
         let wanted = spec.network.as_ref().unwrap_or(&self.context.settings.default_network);
         super::network::check(&self.context, wanted)?;
-        let image_name = spec.image.as_deref().unwrap_or(&self.context.settings.default_image);
+        let template = match &spec.template {
+            Some(name) => Some(templates::usable(&self.context, caller, name)?),
+            None => None,
+        };
         let seeds = self.find_seeds(caller, &spec.files).await?;
-        let image = obtain_held(&self.context, caller.account, image_name).await?;
+        let (image_name, image) = match &template {
+            Some(template) => self.image_of(template).await?,
+            None => {
+                let name = spec.image.as_deref().unwrap_or(&self.context.settings.default_image);
+                (name.to_owned(), obtain_held(&self.context, caller.account, name).await?)
+            }
+        };
+        let recipe = template.as_ref().map(|template| template.recipe.clone()).unwrap_or_default();
+        let mut env = recipe.env;
+        env.extend(spec.env.clone());
+        check_env(&env)?;
 
         let now = self.context.now();
         let id = SandboxId::from_bytes(self.context.ports.ids.next(now));
@@ -66,13 +83,15 @@ impl Sandboxes {
             id,
             account: caller.account,
             name: spec.name.clone().unwrap_or_else(|| default_name(id)),
-            image: image_name.to_owned(),
+            image: image_name,
             image_digest: image.image.digest,
             resources: spec.resources,
-            env: spec.env.clone(),
-            cwd: spec.cwd.as_ref().map(crate::FilePath::to_text),
-            user: spec.user.clone(),
+            env,
+            cwd: spec.cwd.as_ref().map(crate::FilePath::to_text).or(recipe.cwd),
+            user: spec.user.clone().or(recipe.user),
             network: spec.network.clone(),
+            template: template.as_ref().map(|template| template.name.clone()),
+            start_command: spec.start_command.clone().unwrap_or(recipe.start_command),
             labels: spec.labels.clone(),
             public: spec.public,
             lease: spec.lease,
@@ -94,7 +113,23 @@ impl Sandboxes {
             let place = context.table.reserve(account, tier.sandboxes_max, unique)?;
             Creation { context: &context, record, image, seeds, origin: None, place }.run().await
         });
-        made.await.map_err(Error::internal)?
+        let made = made.await.map_err(Error::internal)??;
+        if let Some(template) = template {
+            templates::note_use(&self.context, template.id).await;
+        }
+        Ok(made)
+    }
+
+    /// The image of a template, held, and what a sandbox of it says that its image is.
+    async fn image_of(&self, template: &Template) -> Result<(String, HeldImage)> {
+        let missing = || Error::not_found(Kind::Image, format!("of template {}", template.name));
+        let digest = template.image.ok_or_else(missing)?;
+        let held = hold(&self.context, &digest).await?.ok_or_else(missing)?;
+        let name = match &template.source {
+            TemplateSource::Image(name) => name.clone(),
+            TemplateSource::Sandbox(_) | TemplateSource::Build => digest.to_string(),
+        };
+        Ok((name, held))
     }
 
     async fn find_seeds(&self, caller: &Caller, files: &[SeedFile]) -> Result<Vec<(SeedFile, Upload)>> {
@@ -393,6 +428,7 @@ impl Creation<'_> {
                 self.context.ports.guest.write(self.record.id, &scope, &seed.path, &options, body).await?,
             );
         }
+        start_command::run(self.context, &self.record, &self.image.image.config).await?;
         self.record.sequence = self.context.ports.store.create_sandbox(&self.record).await?;
         super::catalogue::record_seeds(self.context, &self.record, written).await
     }
@@ -425,7 +461,9 @@ pub(super) async fn expire_if_due(context: &Context, entry: &Arc<Entry>) -> Resu
     let Some((_, reason)) = due() else { return Ok(()) };
     if reason == Reason::Idle && entry.record().state == State::Running {
         // A guest that does not answer, or lies about the past, lengthens no life but its own.
-        for exec in context.ports.guest.list_execs(entry.id).await.unwrap_or_default() {
+        let own = start_command::exec_id(entry.id);
+        let execs = context.ports.guest.list_execs(entry.id).await.unwrap_or_default();
+        for exec in execs.into_iter().filter(|exec| exec.id != own) {
             match exec.output {
                 None => entry.activity.touch(clock),
                 Some(output) => entry.activity.touch_at(exec.started_at.after(output.duration), clock),

@@ -16,7 +16,7 @@ use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
     Accounts, Audit, Builds, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters, Previews,
-    Sandboxes, SignedFiles, Uploads, builds, driver, events, network, pulls, reconcile,
+    Sandboxes, SignedFiles, Templates, Uploads, builds, driver, events, network, pulls, reconcile, templates,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -46,6 +46,8 @@ pub struct Services {
     pub images: Images,
     /// Building images.
     pub builds: Builds,
+    /// Saved recipes for sandboxes.
+    pub templates: Templates,
     /// Ports inside sandboxes.
     pub ingress: Ingress,
     /// The same ports for those who have no key.
@@ -79,6 +81,7 @@ impl Services {
             audit: AuditLog::default(),
             pulls: pulls::Pulls::default(),
             builds: builds::BuildTable::default(),
+            templates: templates::Table::default(),
             images_in_use: Arc::default(),
             images_collected: Mutex::default(),
             wake: tokio::sync::Notify::new(),
@@ -86,6 +89,7 @@ impl Services {
             unused_blobs: AtomicBool::new(true),
         });
         adopt(&context).await?;
+        templates::adopt(&context).await?;
         let stop = CancellationToken::new();
         let tasks = vec![
             tokio::spawn(reconcile::run(Arc::clone(&context), stop.clone())),
@@ -109,6 +113,7 @@ impl Services {
             uploads: Uploads { context: shared() },
             images: Images { context: shared() },
             builds: Builds { context: shared() },
+            templates: Templates { context: shared() },
             ingress: Ingress { context: shared() },
             previews: Previews { context: shared() },
             signed_files: SignedFiles {
@@ -139,6 +144,7 @@ impl Services {
 
     /// Ends builds, pulls and background tasks, and writes what was not yet written. Sandboxes go on.
     pub async fn shutdown(&self) {
+        self.context.templates.shutdown().await;
         self.context.builds.shutdown().await;
         self.context.pulls.shutdown().await;
         self.background.stop.cancel();

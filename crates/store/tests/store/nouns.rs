@@ -6,8 +6,9 @@ use std::time::Duration;
 use lazaret_core::ports::Store;
 use lazaret_core::{
     Account, AccountId, Allowlist, CatalogueEntry, CatalogueEntryId, Digest, EgressPolicy, Event, EventKind,
-    FilePath, IdleAction, Key, KeyHash, KeyId, LeasePolicy, Reason, Refusal, Resources, Sandbox, SandboxId,
-    Scope, Source, State, Timestamp, Upload, UploadId,
+    FilePath, IdleAction, Key, KeyHash, KeyId, LeasePolicy, Reason, Recipe, Refusal, Resources, Sandbox,
+    SandboxId, Scope, Source, State, Template, TemplateId, TemplateSource, TemplateState, Timestamp, Upload,
+    UploadId,
 };
 
 /// Sixteen bytes that hold `number`, for an id.
@@ -70,6 +71,30 @@ pub(crate) fn key(number: u64, account: AccountId) -> Key {
     }
 }
 
+/// A template of an image that is not here.
+pub(crate) fn template(number: u64, account: AccountId) -> Template {
+    Template {
+        id: TemplateId::from_bytes(id_bytes(number)),
+        account,
+        name: format!("template {number}"),
+        source: TemplateSource::Image("debian:bookworm".to_owned()),
+        recipe: Recipe {
+            env: BTreeMap::from([("A".to_owned(), "it's".to_owned())]),
+            cwd: Some("/srv".to_owned()),
+            user: Some("app".to_owned()),
+            start_command: vec!["/bin/serve".to_owned()],
+            ..Recipe::default()
+        },
+        image: None,
+        bytes: None,
+        state: TemplateState::Pulling,
+        reason: None,
+        created_at: at(0),
+        updated_at: at(1),
+        last_used_at: None,
+    }
+}
+
 /// A sandbox with nothing that is optional.
 pub(crate) fn sandbox(number: u64, account: AccountId) -> Sandbox {
     Sandbox {
@@ -83,6 +108,8 @@ pub(crate) fn sandbox(number: u64, account: AccountId) -> Sandbox {
         cwd: None,
         user: None,
         network: None,
+        template: None,
+        start_command: Vec::new(),
         labels: BTreeMap::new(),
         public: false,
         lease: LeasePolicy::default(),
@@ -110,6 +137,8 @@ pub(crate) fn full_sandbox(number: u64, account: AccountId) -> Sandbox {
         network: Some(EgressPolicy::Allowlist(
             Allowlist::parse(&["*.example.org"], &["192.0.2.0/24", "2001:db8::/32"]).unwrap(),
         )),
+        template: Some("it's a template".to_owned()),
+        start_command: vec!["/bin/serve".to_owned(), "--quote='\"".to_owned(), String::new()],
         labels: pairs(&[("team", "a"), ("", "")]),
         public: true,
         lease: LeasePolicy {

@@ -180,6 +180,14 @@ impl From<Event> for wire::Event {
                 lazaret_core::EventKind::EgressDenied { destination, reason, count } => {
                     wire::EventKind::EgressDenied { destination, reason, count }
                 }
+                lazaret_core::EventKind::TemplateChanged { template, name, state, reason } => {
+                    wire::EventKind::TemplateChanged {
+                        template_id: ids::uuid(template.as_bytes()),
+                        name,
+                        template_state: state.name(),
+                        failure: reason,
+                    }
+                }
                 lazaret_core::EventKind::ImagePull { reference, step, layer, reason } => {
                     wire::EventKind::ImagePull {
                         reference,

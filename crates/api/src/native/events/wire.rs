@@ -57,6 +57,17 @@ pub(crate) enum EventKind {
         /// How often since the last such event of the same destination and reason.
         count: u64,
     },
+    /// A template was made or changed.
+    TemplateChanged {
+        /// UUID of the template.
+        template_id: String,
+        /// Its name.
+        name: String,
+        /// `pulling`, `committing`, `building`, `active`, `inactive`, `error` or `removing`.
+        template_state: &'static str,
+        /// What went wrong, if something did.
+        failure: Option<String>,
+    },
     /// A pull of an image came a step further.
     ImagePull {
         /// The image, as a full reference.

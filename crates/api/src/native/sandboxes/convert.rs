@@ -31,6 +31,8 @@ impl From<lazaret_core::Sandbox> for wire::Sandbox {
             env: sandbox.env,
             cwd: sandbox.cwd,
             user: sandbox.user,
+            template: sandbox.template,
+            start_command: sandbox.start_command,
             network: sandbox.network.unwrap_or_default().into(),
             labels: sandbox.labels,
             public: sandbox.public,
@@ -133,18 +135,6 @@ impl From<wire::IdleAction> for lazaret_core::IdleAction {
     }
 }
 
-impl wire::NewResources {
-    /// The bounds, where what was left out is taken from `defaults`.
-    fn over(self, defaults: lazaret_core::Resources) -> lazaret_core::Resources {
-        lazaret_core::Resources {
-            memory_bytes: self.memory_bytes.unwrap_or(defaults.memory_bytes),
-            cpu_millis: self.cpu_millis.unwrap_or(defaults.cpu_millis),
-            pids: self.pids.unwrap_or(defaults.pids),
-            disk_bytes: self.disk_bytes.unwrap_or(defaults.disk_bytes),
-        }
-    }
-}
-
 impl From<wire::NewResources> for ResourceChanges {
     fn from(resources: wire::NewResources) -> Self {
         let wire::NewResources { memory_bytes, cpu_millis, pids, disk_bytes } = resources;
@@ -180,11 +170,13 @@ impl wire::NewSandbox {
                 Some(true) => NameUse::Unique,
                 Some(false) | None => NameUse::Shared,
             },
+            template: self.template,
             image: self.image,
-            resources: self.resources.unwrap_or_default().over(defaults),
+            resources: ResourceChanges::from(self.resources.unwrap_or_default()).over(defaults),
             env: self.env.unwrap_or_default(),
             cwd: self.cwd.map(|cwd| absolute("cwd", cwd)).transpose()?,
             user: self.user,
+            start_command: self.start_command,
             network: self.network.map(EgressPolicy::try_from).transpose()?,
             labels: self.labels.unwrap_or_default(),
             public: self.public.unwrap_or_default(),

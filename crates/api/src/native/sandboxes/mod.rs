@@ -24,7 +24,11 @@ pub(crate) async fn create(
     asked: Asked,
     OptionalJson(new): OptionalJson<wire::NewSandbox>,
 ) -> Result<(StatusCode, Json<wire::Sandbox>), Failure> {
-    let spec: SandboxSpec = new.into_spec(app.core.sandboxes.default_resources())?;
+    let defaults = match &new.template {
+        Some(template) => app.core.templates.usable(&asked.caller, template)?.recipe.resources,
+        None => app.core.sandboxes.default_resources(),
+    };
+    let spec: SandboxSpec = new.into_spec(defaults)?;
     let sandbox = app.core.sandboxes.create(&asked.caller, spec).await?;
     Ok((StatusCode::CREATED, Json(sandbox.into())))
 }

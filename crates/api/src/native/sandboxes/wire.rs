@@ -28,6 +28,10 @@ pub(crate) struct Sandbox {
     pub(crate) cwd: Option<String>,
     /// User of every exec; null for the image's.
     pub(crate) user: Option<String>,
+    /// Name of the template that it was made of, as it was then.
+    pub(crate) template: Option<String>,
+    /// Started in the background whenever the sandbox starts; its output is that of the exec with the sandbox's own id.
+    pub(crate) start_command: Vec<String>,
     /// What it may reach.
     pub(crate) network: Network,
     /// Labels.
@@ -130,6 +134,8 @@ pub(crate) enum IdleAction {
 pub(crate) struct NewSandbox {
     /// A name; one is made up if it is absent.
     pub(crate) name: Option<String>,
+    /// Name or id of a template, which says whatever is absent here.
+    pub(crate) template: Option<String>,
     /// Name or digest of an image; the server's default if it is absent.
     pub(crate) image: Option<String>,
     /// Bounds; what is absent is the server's default.
@@ -140,6 +146,8 @@ pub(crate) struct NewSandbox {
     pub(crate) cwd: Option<String>,
     /// User of every exec.
     pub(crate) user: Option<String>,
+    /// Started in the background whenever the sandbox starts; nothing if it is absent or empty.
+    pub(crate) start_command: Option<Vec<String>>,
     /// What it may reach; the server's default if it is absent.
     pub(crate) network: Option<Network>,
     /// Labels.

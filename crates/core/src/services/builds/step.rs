@@ -144,6 +144,8 @@ impl Worker {
             cwd: None,
             user: None,
             network: Some(policy),
+            template: None,
+            start_command: Vec::new(),
             labels: std::collections::BTreeMap::new(),
             lease: LeasePolicy::default(),
             state: State::Running,

@@ -30,6 +30,12 @@ pub(crate) async fn every_kind_of_event_reads_back(opened: &OpenedStore) {
     let kinds = [
         nouns::denied(1),
         changed(State::Running, None),
+        EventKind::TemplateChanged {
+            template: nouns::template(1, account).id,
+            name: "it's".to_owned(),
+            state: lazaret_core::TemplateState::Error,
+            reason: Some("no \"image\"".to_owned()),
+        },
         changed(State::Stopped, Some(Reason::GuestDied)),
         changed(State::Error, Some(Reason::StartFailed("no \"image\"".to_owned()))),
     ];

@@ -13,6 +13,7 @@ pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod sandboxes;
 pub(crate) mod secrets;
+pub(crate) mod templates;
 pub(crate) mod uploads;
 
 /// An empty store. `keep` is dropped last: it removes what the store is on.
@@ -75,6 +76,10 @@ macro_rules! of_a_store {
                 an_id_that_is_there_is_refused
                 a_deleted_sandbox_leaves_its_place_to_its_own_account
                 a_sandbox_is_deleted_once_by_two_at_once
+            }
+            templates {
+                every_field_of_a_template_reads_back
+                a_templates_name_is_unique_within_its_account
             }
             catalogue {
                 an_entry_is_added_once_and_then_replaced

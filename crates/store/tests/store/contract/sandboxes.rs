@@ -35,6 +35,7 @@ pub(crate) async fn every_state_and_reason_reads_back(opened: &OpenedStore) {
         Reason::LostWithHost,
         Reason::StartFailed(String::new()),
         Reason::RemoveFailed("busy".to_owned()),
+        Reason::StartCommandFailed("no such program".to_owned()),
     ];
     let networks = [None, Some(EgressPolicy::Disabled), Some(EgressPolicy::Internet)];
     let actions = [IdleAction::Expire, IdleAction::Stop, IdleAction::Pause];
