@@ -5,7 +5,7 @@ and have Python inside fetch pages: the allowed one arrives over HTTP and HTTPS,
 the server's operator does not allow, and for policies that are none.
 
 The server comes from OPENAI_BASE_URL and OPENAI_API_KEY, as every user of the package sets them; the only argument is the
-authority's certificate.
+authority's certificate. The server itself trusts it as well, so that it hands a secret to that host.
 """
 
 import json
@@ -18,11 +18,14 @@ from openai import OpenAI
 
 # Runs in the container with nothing but the standard library.
 PROGRAM = """
-import ssl, sys, urllib.request
+import os, ssl, sys, urllib.request
 trust = ssl.create_default_context(cafile=sys.argv[1])
 for url in sys.argv[2:]:
     try:
-        with urllib.request.urlopen(url, timeout=20, context=trust) as page:
+        request = urllib.request.Request(url)
+        if "API_KEY" in os.environ:
+            request.add_header("Authorization", "Bearer " + os.environ["API_KEY"])
+        with urllib.request.urlopen(request, timeout=20, context=trust) as page:
             print(page.status, page.read().decode().split(": ", 1)[1].strip())
     except Exception as error:
         print(type(error).__name__, error)
@@ -82,6 +85,20 @@ def main():
         file = client.containers.files.create(closed.id, file=("authority.pem", certificate))
     lines = run_python(closed.id, file.path, "http://allowed.example/", "http://93.184.0.10/")
     assert [line.split(" ")[0] for line in lines] == ["URLError", "URLError"], lines
+
+    secret = {"domain": "allowed.example", "name": "API_KEY", "value": "hunter2-and-more"}
+    policy = {"type": "allowlist", "allowed_domains": ["allowed.example"], "domain_secrets": [secret]}
+    trusted = client.containers.create(name="trusted", network_policy=policy)
+    for shown in (trusted, client.containers.retrieve(trusted.id)):
+        assert "hunter2" not in shown.model_dump_json(), "a secret is never told"
+    (line,) = run_python(trusted.id, "/etc/lazaret/ca-bundle.crt", "https://allowed.example/five")
+    name, _, echoed = line.rpartition(" with ")
+    assert name == "200 GET /five for allowed.example", line
+    assert echoed == "Bearer ****************", "what was sent is told back without the value"
+    unmatched = dict(secret, domain="other.example")
+    elsewhere = refused(client, {**policy, "domain_secrets": [unmatched]})
+    assert elsewhere[:2] == ("invalid_value", "network_policy.domain_secrets"), elsewhere
+    assert "hunter2" not in elsewhere[2], "a secret is never told"
 
     outside = refused(client, {"type": "allowlist", "allowed_domains": ["allowed.example", "evil.test"]})
     assert outside[:2] == ("invalid_value", "network_policy.allowed_domains"), outside

@@ -46,6 +46,33 @@ fn a_client_that_hangs_up_during_an_upload_leaves_no_half_file_under_its_name() 
 }
 
 #[test]
+fn sandboxes_made_at_once_share_a_quota_exactly() -> Result<()> {
+    const QUOTA: usize = 3;
+    let settings = format!("[tiers.default]\nsandboxes = {QUOTA}\n");
+    let server = Server::start_configured(&lazaret_tests::binary(), &[], &settings)?;
+    let create = || server.client().post("/lazaret/v1/sandboxes", &json!({}));
+    let answers = thread::scope(|scope| {
+        let threads: Vec<_> = (0..3 * QUOTA).map(|_| scope.spawn(create)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Result<Vec<_>>>()
+    })?;
+    let made: Vec<Value> =
+        answers.iter().filter(|answer| answer.status == 201).map(lazaret_tests::Answer::json).collect();
+    assert_eq!(made.len(), QUOTA);
+    for answer in answers.iter().filter(|answer| answer.status != 201) {
+        assert_eq!(
+            (answer.status, answer.json()["error"]["code"].as_str()),
+            (429, Some("limit_reached")),
+            "{answer}"
+        );
+    }
+    // A place that is given back can be taken again, once.
+    let id = made[0]["id"].as_str().context("an id")?;
+    server.native().delete(id)?;
+    assert_eq!((create()?.status, create()?.status), (201, 429));
+    Ok(())
+}
+
+#[test]
 fn a_client_that_hangs_up_during_an_exec_ends_the_command() -> Result<()> {
     let server = Server::start();
     let native = server.native();

@@ -97,8 +97,8 @@ pub use path_pattern::{PathPattern, has_wildcards};
 pub use preview::{SIGNED_PREVIEW_BYTES, SandboxSecret, SignedPreview, Withdrawal};
 pub use resources::Resources;
 pub use sandbox::{
-    Decision, IdleAction, LeaseChanges, LeasePolicy, Life, NameUse, Reason, ResourceChanges, Sandbox,
-    SandboxChanges, SandboxSpec, SeedFile, State, Verb,
+    Authority, Decision, DomainSecret, DomainSecrets, IdleAction, LeaseChanges, LeasePolicy, Life, NameUse,
+    Reason, ResourceChanges, Sandbox, SandboxChanges, SandboxSpec, SeedFile, State, Verb,
 };
 pub use template::{NewTemplate, Recipe, Template, TemplateSource, TemplateState};
 pub use upload::Upload;

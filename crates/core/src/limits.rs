@@ -169,6 +169,15 @@ pub const EGRESS_CIDRS_MAX: usize = 64;
 /// Characters of a refused domain or network that a message shows.
 pub const EGRESS_TEXT_SHOWN_CHARS: usize = 80;
 
+/// Secrets of one sandbox: each is looked for in every header of a request.
+pub const SECRETS_MAX: usize = 64;
+/// Longest name of a secret, in bytes: with its token, a placeholder stays a short word.
+pub const SECRET_NAME_MAX_BYTES: usize = 128;
+/// Longest value of a secret, in bytes. It becomes a part of a header, and servers take heads of 8 to 64 KiB.
+pub const SECRET_VALUE_MAX_BYTES: usize = 16 * 1024;
+/// Largest list of trusted certificates that is read from an image, in bytes. Mozilla's has some 220 KiB.
+pub const TRUST_STORE_MAX_BYTES: u64 = 4 * MIB;
+
 /// Pulls of images that are under way at once; further ones wait for their turn. Each has several connections, and
 /// unpacking is bound by the disk.
 pub const PULLS_MAX: usize = 4;

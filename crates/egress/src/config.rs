@@ -1,6 +1,7 @@
 //! What the gateway is made of: the operator's bounds, and sockets that someone else opened.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
 
 use lazaret_core::EgressBounds;
 
@@ -11,6 +12,8 @@ pub struct EgressConfig {
     pub bounds: EgressBounds,
     /// The name servers to ask; those of `/etc/resolv.conf` if empty.
     pub upstream_dns: Vec<SocketAddr>,
+    /// Files of certificates (PEM) that are trusted beyond the host's own, for hosts that get secrets.
+    pub trusted: Vec<PathBuf>,
 }
 
 /// Sockets that the traffic of sandboxes arrives at, for IPv4 and IPv6. They may belong to another network namespace.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lazaret_core::ports::{Denial, EgressUsage, Gateway, Tenant};
-use lazaret_core::{Clock, EgressPolicy, InvalidPolicy, Result, SandboxId};
+use lazaret_core::{Authority, Clock, DomainPattern, EgressPolicy, InvalidPolicy, Result, SandboxId};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use crate::exit::{Exit, HostExit};
 use crate::limits;
 use crate::proxy::{self, OriginalDestination, Proxy, Redirected};
 use crate::resolve::NameServers;
+use crate::secrets::{Disclosure, Upstream, new_authority};
 use crate::tenant::Court;
 use crate::tenants::Tenants;
 
@@ -25,6 +26,7 @@ use crate::tenants::Tenants;
 pub struct EgressGateway {
     court: Arc<Court>,
     tenants: Arc<Tenants>,
+    upstream: Arc<Upstream>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -53,12 +55,14 @@ impl EgressGateway {
         exit: Arc<dyn Exit>,
         original: Arc<dyn OriginalDestination>,
     ) -> Result<Self, EgressError> {
+        let upstream = Arc::new(Upstream::new(&config.trusted)?);
         let servers = Arc::new(NameServers::new(&config.upstream_dns)?);
         let court = Arc::new(Court { bounds: config.bounds, denials: Denials::default(), clock });
         let tenants = Arc::new(Tenants::new(Arc::clone(&court)));
         let gateway = Self {
             court: Arc::clone(&court),
             tenants: Arc::clone(&tenants),
+            upstream: Arc::clone(&upstream),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
@@ -69,7 +73,7 @@ impl EgressGateway {
             court: Arc::clone(&court),
         });
         let places = Arc::new(Semaphore::new(limits::CONNECTIONS_ALL));
-        let proxy = Arc::new(Proxy { tenants, servers, exit, court, original, places });
+        let proxy = Arc::new(Proxy { tenants, servers, exit, court, upstream, original, places });
         gateway.listen(listeners, &dns, &proxy)?;
         Ok(gateway)
     }
@@ -126,7 +130,8 @@ impl Gateway for EgressGateway {
         if tenant.policy == EgressPolicy::Internet && self.court.bounds.domains.is_some() {
             return Err(InvalidPolicy::InternetOutsideBounds.into());
         }
-        self.tenants.admit(tenant);
+        let disclosure = tenant.secrets.clone().map(Disclosure::new).transpose()?;
+        self.tenants.admit(tenant, disclosure.map(Arc::new));
         Ok(())
     }
 
@@ -136,6 +141,14 @@ impl Gateway for EgressGateway {
 
     async fn dismiss(&self, id: SandboxId) {
         self.tenants.dismiss(id);
+    }
+
+    fn new_authority(&self, domains: &[DomainPattern]) -> Result<Authority> {
+        Ok(new_authority(domains)?)
+    }
+
+    fn trusted_certificates(&self) -> &str {
+        self.upstream.trusted()
     }
 
     fn usage(&self, id: SandboxId) -> EgressUsage {

@@ -13,7 +13,8 @@
 //!
 //! Who sends is known by the source address, which the packet level below guards against forgery; that level also brings
 //! every packet here that must come here. What is deliberately absent: namespaces, firewalls and raw packets, which are
-//! the runtime's, and any trust in an address that a sandbox names.
+//! the runtime's, and any trust in an address that a sandbox names. TLS is carried unread, but for the hosts that a secret
+//! of the sandbox is for (`secrets`).
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ mod metered;
 mod proxy;
 mod recent;
 mod resolve;
+mod secrets;
 mod tenant;
 mod tenants;
 

@@ -22,6 +22,7 @@ use crate::denials::Denials;
 use crate::judge::{self, Grant, Refusal};
 use crate::limits;
 use crate::recent::RecentAnswers;
+use crate::secrets::Disclosure;
 
 /// What all sandboxes are judged by and report to.
 #[derive(Debug)]
@@ -79,6 +80,7 @@ pub(crate) struct Admitted {
 struct State {
     policy: EgressPolicy,
     addresses: SandboxAddresses,
+    disclosure: Option<Arc<Disclosure>>,
     open: HashMap<u64, Entry>,
     next_key: u64,
     recent: RecentAnswers,
@@ -113,6 +115,7 @@ impl Admitted {
             state: Mutex::new(State {
                 policy: tenant.policy,
                 addresses: tenant.addresses,
+                disclosure: None,
                 open: HashMap::new(),
                 next_key: 0,
                 recent: RecentAnswers::default(),
@@ -138,6 +141,16 @@ impl Admitted {
         for entry in open.values().filter(|entry| !judge::allows(policy, &self.court.bounds, &entry.grant)) {
             entry.end.cancel();
         }
+    }
+
+    /// Gives it these secrets to use, or none. Connections that are open go on with what they began with.
+    pub(crate) fn entrust(&self, disclosure: Option<Arc<Disclosure>>) {
+        self.state().disclosure = disclosure;
+    }
+
+    /// What is put into its requests.
+    pub(crate) fn disclosure(&self) -> Option<Arc<Disclosure>> {
+        self.state().disclosure.clone()
     }
 
     /// Refuses everything from now on.
@@ -272,6 +285,7 @@ mod tests {
             account: AccountId::from_bytes([2; 16]),
             addresses: SandboxAddresses { v4: Ipv4Addr::new(10, 0, 0, 2), v6: None },
             policy,
+            secrets: None,
         };
         (Arc::new(Admitted::new(tenant, Arc::new(court))), clock)
     }

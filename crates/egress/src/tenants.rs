@@ -7,6 +7,7 @@ use std::sync::{Arc, RwLock};
 use lazaret_core::ports::{EgressUsage, SandboxAddresses, Tenant};
 use lazaret_core::{EgressPolicy, SandboxId};
 
+use crate::secrets::Disclosure;
 use crate::tenant::{Admitted, Court};
 
 /// Who may send. A packet from an address that nobody has is nobody's.
@@ -27,8 +28,8 @@ impl Tenants {
         Self { court, table: RwLock::default() }
     }
 
-    /// Lets a sandbox send, or gives one that may another policy; its counters go on.
-    pub(crate) fn admit(&self, tenant: Tenant) {
+    /// Lets a sandbox send, or gives one that may another policy and other secrets; its counters go on.
+    pub(crate) fn admit(&self, tenant: Tenant, disclosure: Option<Arc<Disclosure>>) {
         let mut table = self.table.write().expect("no panic under this lock");
         let (id, addresses) = (tenant.id, tenant.addresses);
         let admitted = match table.by_id.get(&id) {
@@ -40,6 +41,7 @@ impl Tenants {
             }
             None => Arc::new(Admitted::new(tenant, Arc::clone(&self.court))),
         };
+        admitted.entrust(disclosure);
         for address in each(addresses) {
             // Whoever had the address before has lost it: an address has one owner, and this is the latest word.
             if let Some(former) = table.by_address.insert(address, Arc::clone(&admitted))

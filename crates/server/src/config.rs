@@ -192,6 +192,8 @@ pub(crate) struct Network {
     pub(crate) open_networks: Vec<String>,
     /// Name servers to ask; those of the host's `/etc/resolv.conf` if empty.
     pub(crate) dns_servers: Vec<SocketAddr>,
+    /// Files of certificates (PEM) that are trusted beyond this host's own, for hosts that get secrets.
+    pub(crate) trusted_certificates: Vec<PathBuf>,
 }
 
 impl Default for Network {
@@ -203,6 +205,7 @@ impl Default for Network {
             allowed_domains: None,
             open_networks: Vec::new(),
             dns_servers: Vec::new(),
+            trusted_certificates: Vec::new(),
         }
     }
 }

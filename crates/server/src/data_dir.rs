@@ -3,7 +3,7 @@
 //! ```text
 //! <data dir>/  0700    lazaret.db  the store          blobs/  uploaded files     sandboxes/  disks and records
 //!                      images/     content store      api-key the first key      listen      where the server answers
-//!                      lock        held by the running server
+//!                      lock        held by the running server            sealing-key  of secrets in the store
 //! ```
 
 use std::fs::{self, File, OpenOptions};

@@ -188,6 +188,7 @@ fn open_gateway(
     let settings = EgressConfig {
         bounds: config.network.bounds().context("network")?,
         upstream_dns: config.network.dns_servers.clone(),
+        trusted: config.network.trusted_certificates.clone(),
     };
     let gateway =
         EgressGateway::start(settings, listeners, Arc::clone(clock)).context("starting the gateway")?;

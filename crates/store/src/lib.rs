@@ -11,6 +11,8 @@
 //! One file per resource holds its statements and the conversion between rows and nouns. Rules about the domain are
 //! not here: a query only keeps what must be atomic (a name that is taken, a quota that is spent).
 //!
+//! Secrets of sandboxes are sealed with a key that is not in the database (`seal.rs`).
+//!
 //! Durability: every commit survives a kill of the process, because the kernel holds the bytes. Accounts, keys, uploads
 //! and blobs are flushed to the disk before the answer and survive power loss too.
 
@@ -19,6 +21,7 @@
 mod accounts;
 mod blobs;
 mod catalogue;
+mod domain_secrets;
 mod error;
 mod events;
 mod keys;
@@ -26,6 +29,7 @@ mod migrate;
 mod row;
 mod row_types;
 mod sandboxes;
+mod seal;
 mod secrets;
 mod sqlite;
 mod templates;

@@ -8,6 +8,7 @@ use lazaret_core::{
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::Error;
+use crate::domain_secrets;
 use crate::error::{violates_foreign_key, violates_unique};
 use crate::row::{Record, to_json, to_sequence};
 use crate::row_types::{LeaseRow, NetworkRow, ReasonRow, ResourcesRow};
@@ -123,8 +124,10 @@ pub(crate) fn list(connection: &Connection) -> Result<Vec<Sandbox>, Error> {
         .collect()
 }
 
-/// Removes a sandbox with its catalogue and buries its place; `false` if there was none.
+/// Removes a sandbox with its catalogue and its secrets, which may be there before it, and buries its place; `false` if
+/// there was none.
 pub(crate) fn delete(connection: &Connection, id: SandboxId) -> Result<bool, Error> {
+    domain_secrets::delete(connection, id)?;
     let deleted = connection
         .prepare_cached("DELETE FROM sandboxes WHERE id = :id RETURNING account, sequence")?
         .query_row(named_params! { ":id": id.as_bytes() }, |row| {

@@ -9,15 +9,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lazaret_core::ports::Store;
 use lazaret_core::{
-    Account, AccountId, CatalogueEntry, CatalogueEntryId, Digest, Event, Key, KeyHash, KeyId, PageRequest,
-    Result, Sandbox, SandboxId, SandboxSecret, Template, TemplateId, Timestamp, Upload, UploadId, Withdrawal,
+    Account, AccountId, CatalogueEntry, CatalogueEntryId, Digest, DomainSecrets, Event, Key, KeyHash, KeyId,
+    PageRequest, Result, Sandbox, SandboxId, SandboxSecret, Template, TemplateId, Timestamp, Upload,
+    UploadId, Withdrawal,
 };
 use rusqlite::{Connection, OpenFlags, Transaction};
 
 use crate::migrate::migrate;
+use crate::seal::Seal;
 use crate::thread::OwnerThread;
 use crate::writer::{Durability, Writer};
-use crate::{Error, accounts, catalogue, events, keys, sandboxes, secrets, templates, uploads};
+use crate::{
+    Error, accounts, catalogue, domain_secrets, events, keys, sandboxes, secrets, templates, uploads,
+};
 
 /// How long a statement waits for another process, an operator's `sqlite3` for instance, to let go of the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -25,6 +29,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long folding the log waits for readers. Ours are done in milliseconds; whoever reads for longer is an operator,
 /// for whom no request should wait.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(250);
+
+/// The file beside the database with the key of what is sealed in it.
+const SEALING_KEY: &str = "sealing-key";
 
 /// Prepared statements kept by a connection: more than there are in this crate.
 const STATEMENTS_MAX: usize = 64;
@@ -38,6 +45,7 @@ pub struct Sqlite {
     lookups: OwnerThread<Connection>,
     listings: OwnerThread<Connection>,
     _checkpoints: Arc<OwnerThread<Connection>>,
+    seal: Arc<Seal>,
 }
 
 impl Sqlite {
@@ -53,6 +61,8 @@ impl Sqlite {
         let mut connection = connect(path)?;
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         migrate(&mut connection, path)?;
+        domain_secrets::delete_orphans(&connection)?;
+        let seal = Arc::new(Seal::open(&path.with_file_name(SEALING_KEY))?);
 
         let thread = |error| Error::io("start a thread for", path)(error);
         let checkpoints = connect(path)?;
@@ -66,7 +76,7 @@ impl Sqlite {
         let (lookups, listings) = (reader("store-find")?, reader("store-list")?);
         let writer = Writer::new(connection, Arc::clone(&checkpoints));
         let writer = OwnerThread::spawn("store-write", writer).map_err(thread)?;
-        Ok(Self { writer, lookups, listings, _checkpoints: checkpoints })
+        Ok(Self { writer, lookups, listings, _checkpoints: checkpoints, seal })
     }
 
     async fn write<T: Send + 'static>(
@@ -222,6 +232,22 @@ impl Store for Sqlite {
 
     async fn is_preview_withdrawn(&self, id: SandboxId, mark: [u8; 15]) -> Result<bool> {
         self.find("is_preview_withdrawn", move |db| secrets::is_withdrawn(db, id, &mark)).await
+    }
+
+    async fn put_domain_secrets(&self, sandbox: SandboxId, secrets: &DomainSecrets) -> Result<()> {
+        let (seal, secrets) = (Arc::clone(&self.seal), secrets.clone());
+        let put = move |db: &Transaction<'_>| domain_secrets::put(db, &seal, sandbox, &secrets);
+        self.write("put_domain_secrets", Durability::Kill, put).await
+    }
+
+    async fn find_domain_secrets(&self, sandbox: SandboxId) -> Result<Option<DomainSecrets>> {
+        let seal = Arc::clone(&self.seal);
+        self.find("find_domain_secrets", move |db| domain_secrets::find(db, &seal, sandbox)).await
+    }
+
+    async fn delete_domain_secrets(&self, sandbox: SandboxId) -> Result<()> {
+        self.write("delete_domain_secrets", Durability::Kill, move |db| domain_secrets::delete(db, sandbox))
+            .await
     }
 
     async fn put_catalogue_entry(&self, entry: &CatalogueEntry) -> Result<u64> {

@@ -133,6 +133,9 @@ fn welcome(
     }
 }
 
+/// Where requests for paths that begin so are sent on to, over TLS: the host that follows.
+const REDIRECTS: &str = "/to/";
+
 /// Answers one request with the host's address and what was understood: `at 93.184.0.10:80: GET / for allowed.example`.
 fn answer_request(
     mut stream: impl Read + Write,
@@ -158,7 +161,12 @@ fn answer_request(
     note(visits, to, from, said.clone());
     let body = format!("at {to}: {said}\n");
     let length = body.len();
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")?;
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let status = match path.strip_prefix(REDIRECTS) {
+        Some(host) => format!("302 Found\r\nLocation: https://{host}/"),
+        None => "200 OK".to_owned(),
+    };
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")?;
     stream.flush()
 }
 

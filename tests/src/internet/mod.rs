@@ -4,7 +4,7 @@
 //!   the test's thread, its server and its sandboxes          a thread per listener
 //!   ┌ a network namespace ────────────┐   veth   ┌ another ─────────────────────────────────┐
 //!   │ 81.2.69.2, 2a01:4f8::2          │◀────────▶│ 81.2.69.1: default gateway               │
-//!   │ a service of the host, port 9999│          │ RESOLVER  every name of `NAMES`          │
+//!   │ services of the host itself     │          │ RESOLVER  every name of `NAMES`          │
 //!   └─────────────────────────────────┘          │ ALLOWED · OTHER · METADATA · PRIVATE     │
 //!                                                └──────────────────────────────────────────┘
 //! ```
@@ -132,9 +132,12 @@ impl Internet {
         visits.iter().filter(|visit| visit.to.ip() == address).cloned().collect()
     }
 
-    /// A service of the host that no sandbox may reach.
+    /// Services of the host that no sandbox may reach.
     fn listen_on_the_host(&self) -> Result<()> {
-        hosts::note_connections(SocketAddr::new(HOST.into(), 9999), &self.visits)
+        for (address, port) in [(HOST, 80), (HOST, 9999), (Ipv4Addr::LOCALHOST, 9999)] {
+            hosts::note_connections(SocketAddr::new(address.into(), port), &self.visits)?;
+        }
+        Ok(())
     }
 }
 

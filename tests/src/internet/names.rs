@@ -10,11 +10,13 @@ use super::{ALLOWED, ALLOWED_V6, HOST, METADATA, OTHER, OTHER_V6, PRIVATE};
 
 /// Every name and its IPv4 address. `rebind.example` has two, one at a time: first that of [`ALLOWED`], then that of
 /// [`METADATA`], and so on.
-pub const NAMES: [(&str, Ipv4Addr); 12] = [
+pub const NAMES: [(&str, Ipv4Addr); 13] = [
     ("allowed.example", ALLOWED),
     ("www.allowed.example", ALLOWED),
     ("xn--bcher-kva.example", ALLOWED),
     ("other.example", OTHER),
+    // The allowed one with a Cyrillic letter.
+    ("xn--llowed-2nf.example", OTHER),
     ("notallowed.example", OTHER),
     ("allowed.example.evil.example", OTHER),
     ("allowed.exampleevil.example", OTHER),

@@ -52,6 +52,11 @@ pub(crate) fn judge(ours: &Ours, rows: &[Row]) -> Vec<Promise> {
             against(Task::Create, "runc"),
             0.5,
         ),
+        difference(
+            "create to first output, what a network adds, p50",
+            ours.networked.as_ref().map(|both| (both.with.p50(), both.without.p50())),
+            2,
+        ),
         time("exec of true over HTTP, p50", ours.exec.p50(), 3),
         ratio("exec of true, against docker exec", ours.exec.p50(), against(Task::Exec, "docker"), 0.05),
         time("print(1) in warm Python over HTTP, p50", ours.python.p50(), 4),
@@ -109,6 +114,19 @@ fn ratio(what: &'static str, ours: Duration, theirs: Option<Duration>, target: f
     }
 }
 
+/// How much longer the first takes than the second, both measured by turns.
+fn difference(what: &'static str, both: Option<(Duration, Duration)>, target_ms: u64) -> Promise {
+    let measured = both.map(|(with, without)| with.saturating_sub(without));
+    Promise {
+        what,
+        target: format!("≤ {target_ms} ms"),
+        measured: measured.map_or("not measured".to_owned(), |span| format!("{:.2} ms", milliseconds(span))),
+        kind: Kind::Absolute,
+        verdict: measured
+            .map_or(Verdict::NotMeasured, |span| verdict(span <= Duration::from_millis(target_ms))),
+    }
+}
+
 fn size(what: &'static str, bytes: u64, target: u64) -> Promise {
     Promise {
         what,
@@ -147,6 +165,19 @@ mod tests {
             [(None, Verdict::NotMeasured), (Some(ms(20)), Verdict::Met), (Some(ms(19)), Verdict::Missed)]
         {
             assert_eq!(ratio("a", ms(10), theirs, 0.5).verdict, want);
+        }
+    }
+
+    #[test]
+    fn a_difference_is_met_by_what_is_faster_and_missed_by_what_is_slower_by_more() {
+        let ms = Duration::from_millis;
+        for (both, want) in [
+            (None, Verdict::NotMeasured),
+            (Some((ms(9), ms(10))), Verdict::Met),
+            (Some((ms(12), ms(10))), Verdict::Met),
+            (Some((ms(13), ms(10))), Verdict::Missed),
+        ] {
+            assert_eq!(difference("a", both, 2).verdict, want);
         }
     }
 

@@ -94,6 +94,9 @@ impl Report<'_> {
             },
             "lazaret": {
                 "create_ms": figures(&self.ours.create),
+                "create_by_turns_ms": self.ours.networked.as_ref().map(|both| json!({
+                    "without_network": figures(&both.without), "with_network": figures(&both.with),
+                })),
                 "exec_ms": figures(&self.ours.exec),
                 "python_ms": figures(&self.ours.python),
                 "burst_ms": figures(&self.ours.burst),

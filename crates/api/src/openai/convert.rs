@@ -7,8 +7,8 @@ use lazaret_core::{
     SandboxSpec, Source, State, Upload, limits,
 };
 
-use super::problem;
 use super::wire::{Container, ContainerFile, ExpiresAfter, File, NetworkPolicy, NewContainer, ShownPolicy};
+use super::{domain_secrets, problem};
 use crate::extract::Object;
 use crate::failure::Rejection;
 use crate::ids;
@@ -45,12 +45,14 @@ pub(super) fn spec(
         None => MEMORY_TIERS[0].1,
         Some(text) => memory_bytes(text)?,
     };
+    let secrets = new.network_policy.as_ref().and_then(|Object(policy)| policy.domain_secrets.as_ref());
     Ok(SandboxSpec {
         name: Some(new.name.clone()),
         image: settings.default_image.clone(),
         resources: Resources { memory_bytes, ..defaults },
         cwd: Some(lazaret_core::FilePath::new("/mnt/data").expect("a constant absolute path")),
         network: new.network_policy.as_ref().map(|Object(policy)| egress_policy(policy)).transpose()?,
+        secrets: secrets.map(domain_secrets::read).transpose()?.unwrap_or_default(),
         labels: new.metadata.clone().unwrap_or_default(),
         lease: LeasePolicy {
             idle: Some((
@@ -91,10 +93,6 @@ fn idle_time(asked: Option<&ExpiresAfter>, settings: &OpenAiSettings) -> Result<
 
 fn egress_policy(asked: &NetworkPolicy) -> Result<EgressPolicy, Rejection> {
     const TYPES: [&str; 2] = ["disabled", "allowlist"];
-    // Never accepted and ignored, whatever the rest of the policy says.
-    if asked.domain_secrets.is_some() {
-        return Err(problem::unsupported("network_policy.domain_secrets"));
-    }
     // A missing type is one value more that there is not.
     match asked.kind.as_deref().unwrap_or_default() {
         "disabled" => Ok(EgressPolicy::Disabled),

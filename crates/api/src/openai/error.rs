@@ -285,6 +285,7 @@ fn param(field: &'static str) -> &'static str {
         "path" => "file_path",
         "filename" => "file",
         "network" => "network_policy",
+        "secrets" => "network_policy.domain_secrets",
         "network.domains" => "network_policy.allowed_domains",
         other => other,
     }

@@ -19,6 +19,7 @@
 mod container_files;
 mod containers;
 mod convert;
+mod domain_secrets;
 mod error;
 mod exchange;
 mod files;

@@ -25,6 +25,11 @@ pub(super) fn unexpected_file(name: &str) -> Rejection {
     field("file", FieldProblem::Other(reason))
 }
 
+/// One kind of JSON value where another belongs, by their names: the value itself may be one that must not be told.
+pub(super) fn wrong_type(name: &str, expected: &str, got: &str) -> Rejection {
+    field(name, FieldProblem::WrongType { expected: expected.to_owned(), got: got.to_owned() })
+}
+
 /// A text that should have been an integer.
 pub(super) fn not_an_integer(name: &str) -> Rejection {
     field(name, FieldProblem::WrongType { expected: "integer".to_owned(), got: "string".to_owned() })

@@ -46,8 +46,18 @@ pub(super) struct NetworkPolicy {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
     pub(super) allowed_domains: Option<Vec<String>>,
-    /// Refused as a whole; what is in it is neither kept nor printed.
-    pub(super) domain_secrets: Option<serde::de::IgnoredAny>,
+    pub(super) domain_secrets: Option<Unshown>,
+}
+
+/// A part of a body with secrets in it. It is read by hand, because what serde says of a wrong value holds that value, and it
+/// does not print.
+#[derive(Deserialize)]
+pub(super) struct Unshown(pub(super) serde_json::Value);
+
+impl std::fmt::Debug for Unshown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Unshown(..)")
+    }
 }
 
 /// What a container may reach, as shown.

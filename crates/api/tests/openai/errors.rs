@@ -51,6 +51,11 @@ async fn what_a_creation_can_have_wrong() {
         |anchor: Value, minutes: Value| with("expires_after", json!({"anchor": anchor, "minutes": minutes}));
     let many: serde_json::Map<String, Value> = (0..65).map(|n| (n.to_string(), json!(""))).collect();
     let policy = |policy: Value| with("network_policy", policy);
+    let secrets = |secrets: Value| {
+        policy(json!({"type": "allowlist", "allowed_domains": ["pypi.org"], "domain_secrets": secrets}))
+    };
+    let secret =
+        |domain: &str, name: &str, value: &str| json!([{"domain": domain, "name": name, "value": value}]);
     let raw = |body: &'static str| {
         server.post("/v1/containers").header("content-type", "application/json").body(body)
     };
@@ -106,6 +111,20 @@ async fn what_a_creation_can_have_wrong() {
             })))
             .await,
         ),
+        ("secrets of text", create(secrets(json!("hunter2"))).await),
+        ("no secrets", create(secrets(json!([]))).await),
+        ("65 secrets", create(secrets(json!(vec!["hunter2"; 65]))).await),
+        ("secret without a domain", create(secrets(json!([{"name": "K", "value": "hunter2"}]))).await),
+        ("secret without a name", create(secrets(secret("pypi.org", "", "hunter2"))).await),
+        (
+            "secret of a number",
+            create(secrets(json!([{"domain": "pypi.org", "name": "K", "value": 5}]))).await,
+        ),
+        ("secret of 16 KiB", create(secrets(secret("pypi.org", "K", &"hunter2".repeat(2341)))).await),
+        ("secret of two lines", create(secrets(secret("pypi.org", "K", "hunter2\n"))).await),
+        ("secret of a hyphen", create(secrets(secret("pypi.org", "K-K", "hunter2"))).await),
+        ("secret for everybody", create(secrets(secret("*", "K", "hunter2"))).await),
+        ("secret for another", create(secrets(secret("evil.example", "K", "hunter2"))).await),
         (
             "secrets of no use",
             create(policy(json!({"type": "disabled", "domain_secrets": ["hunter2"]}))).await,

@@ -7,10 +7,11 @@
 //! A sandbox that nobody admitted is answered nothing: a start that fails between the two leaves it cut off.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{AccountId, EgressPolicy, Result, SandboxId};
+use crate::{AccountId, Authority, DomainPattern, DomainSecrets, EgressPolicy, Result, SandboxId};
 
 /// The addresses that a sandbox sends from; no other sandbox of this host has them while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Tenant {
     pub addresses: SandboxAddresses,
     /// What it may reach.
     pub policy: EgressPolicy,
+    /// What is put in place of placeholders in its requests.
+    pub secrets: Option<Arc<DomainSecrets>>,
 }
 
 /// What a sandbox has sent and was refused, since it was first admitted by this server.
@@ -78,6 +81,15 @@ pub trait Gateway: Send + Sync {
 
     /// Answers the sandbox nothing any more and ends its connections. Does nothing for one that is unknown.
     async fn dismiss(&self, id: SandboxId);
+
+    /// Makes an authority that can vouch for hosts of these domains and for nothing else.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] if this machine cannot make a key.
+    fn new_authority(&self, domains: &[DomainPattern]) -> Result<Authority>;
+
+    /// The certificates that this server itself trusts, in PEM, for images that bring none.
+    fn trusted_certificates(&self) -> &str;
 
     /// What the sandbox has used; zeros for one that is unknown.
     fn usage(&self, id: SandboxId) -> EgressUsage;

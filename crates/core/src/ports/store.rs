@@ -6,8 +6,8 @@
 use async_trait::async_trait;
 
 use crate::{
-    Account, AccountId, Body, CatalogueEntry, CatalogueEntryId, Digest, Event, Key, KeyHash, KeyId,
-    PageRequest, Result, Sandbox, SandboxId, SandboxSecret, Template, TemplateId, Upload, UploadId,
+    Account, AccountId, Body, CatalogueEntry, CatalogueEntryId, Digest, DomainSecrets, Event, Key, KeyHash,
+    KeyId, PageRequest, Result, Sandbox, SandboxId, SandboxSecret, Template, TemplateId, Upload, UploadId,
     Withdrawal,
 };
 
@@ -111,6 +111,16 @@ pub trait Store: Send + Sync {
 
     /// Removes a template; `false` if there was none.
     async fn delete_template(&self, id: TemplateId) -> Result<bool>;
+
+    /// Keeps the secrets of a sandbox that has none yet, whose record may come later; nobody who reads the records alone
+    /// can read them. Without a record they are gone at the next start.
+    async fn put_domain_secrets(&self, sandbox: SandboxId, secrets: &DomainSecrets) -> Result<()>;
+
+    /// The secrets of a sandbox.
+    async fn find_domain_secrets(&self, sandbox: SandboxId) -> Result<Option<DomainSecrets>>;
+
+    /// Removes the secrets of a sandbox, if it has any; [`Store::delete_sandbox`] does so as well.
+    async fn delete_domain_secrets(&self, sandbox: SandboxId) -> Result<()>;
 
     /// Adds or replaces a catalogue entry by its id. A new one (sequence 0) gets its place, which is returned.
     async fn put_catalogue_entry(&self, entry: &CatalogueEntry) -> Result<u64>;

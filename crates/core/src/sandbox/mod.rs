@@ -14,11 +14,14 @@ mod changes;
 mod judge;
 mod lease;
 mod record;
+mod secrets;
 mod spec;
 
 pub use changes::{LeaseChanges, Life, ResourceChanges, SandboxChanges};
 pub use judge::{Decision, State, Verb};
 pub use lease::{IdleAction, LeasePolicy};
 pub use record::{Reason, Sandbox};
+pub(crate) use secrets::{ADDITION_VARIABLE, BUNDLE_VARIABLES};
+pub use secrets::{Authority, DomainSecret, DomainSecrets};
 pub use spec::{NameUse, SandboxSpec, SeedFile};
 pub(crate) use spec::{check_env, check_labels, check_name, check_user};

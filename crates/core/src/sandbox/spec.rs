@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::secrets::{self, DomainSecret};
 use crate::template::check_start_command;
 use crate::{EgressPolicy, Error, FilePath, LeasePolicy, Resources, Result, UploadId, limits};
 
@@ -39,6 +40,8 @@ pub struct SandboxSpec {
     pub network: Option<EgressPolicy>,
     /// Started in the background whenever the sandbox starts; `None` for the template's.
     pub start_command: Option<Vec<String>>,
+    /// Secrets that the sandbox uses without having them; they need an allow-list with their domains.
+    pub secrets: Vec<DomainSecret>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Whoever has the address of one of its ports may see what is there.
@@ -76,6 +79,7 @@ impl SandboxSpec {
             return Err(Error::invalid("image", "cannot be given with a template, which has its own"));
         }
         check_labels(&self.labels)?;
+        secrets::check(&self.secrets, &self.env, self.network.as_ref())?;
         if self.files.len() > limits::SEED_FILES_MAX {
             return Err(Error::invalid("files", format!("more than {}", limits::SEED_FILES_MAX)));
         }

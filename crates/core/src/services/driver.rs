@@ -154,6 +154,8 @@ impl Driver {
             Verb::Expire => {
                 self.remove_from_host(&record).await?;
                 *self.entry.catalogue.lock().await = None;
+                // Nobody can use them any more, and the record stays listed for weeks.
+                self.context.ports.store.delete_domain_secrets(self.entry.id).await?;
                 self.enter(State::Expired, Some(reason)).await?;
             }
             Verb::Delete => self.delete(&record, reason).await?,

@@ -36,6 +36,7 @@ mod previews;
 mod pulls;
 mod reconcile;
 mod sandboxes;
+mod secrets;
 mod settings;
 mod signed_files;
 mod start;

@@ -97,7 +97,13 @@ async fn admit(
     if *policy == EgressPolicy::Disabled {
         return Ok(());
     }
-    let tenant = Tenant { id: record.id, account: record.account, addresses, policy: policy.clone() };
+    // Where everything is let through, nothing is read, and so nothing put in.
+    let secrets = match policy {
+        EgressPolicy::Allowlist(_) => context.ports.store.find_domain_secrets(record.id).await?.map(Arc::new),
+        EgressPolicy::Disabled | EgressPolicy::Internet => None,
+    };
+    let (id, account, policy) = (record.id, record.account, policy.clone());
+    let tenant = Tenant { id, account, addresses, policy, secrets };
     gateway.admit(tenant).await
 }
 

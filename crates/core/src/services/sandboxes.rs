@@ -14,8 +14,8 @@ use super::templates;
 use crate::ports::{EgressUsage, Usage};
 use crate::sandbox::check_env;
 use crate::{
-    Caller, Decision, EgressPolicy, Error, EventKind, FileScope, Kind, NameUse, Order, Page, PageRequest,
-    Reason, Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Template,
+    Caller, Decision, DomainSecrets, EgressPolicy, Error, EventKind, FileScope, Kind, NameUse, Order, Page,
+    PageRequest, Reason, Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Template,
     TemplateSource, Upload, Verb, WriteOptions, limits,
 };
 
@@ -102,6 +102,11 @@ impl Sandboxes {
             state_since: now,
             sequence: 0,
         };
+        let secrets = super::secrets::make(&self.context, &spec)?;
+        let mut record = record;
+        if let Some(secrets) = &secrets {
+            super::secrets::announce(secrets, &mut record.env);
+        }
         let (context, account) = (Arc::clone(&self.context), caller.account);
         if spec.name_use == NameUse::Unique {
             // Told before an image is pulled for nothing; decided with the place.
@@ -111,7 +116,7 @@ impl Sandboxes {
         let made = tokio::spawn(async move {
             let unique = (spec.name_use == NameUse::Unique).then_some(record.name.as_str());
             let place = context.table.reserve(account, tier.sandboxes_max, unique)?;
-            Creation { context: &context, record, image, seeds, origin: None, place }.run().await
+            Creation { context: &context, record, secrets, image, seeds, origin: None, place }.run().await
         });
         let made = made.await.map_err(Error::internal)??;
         if let Some(template) = template {
@@ -367,6 +372,7 @@ pub(super) fn default_name(id: SandboxId) -> String {
 pub(super) struct Creation<'a> {
     pub(super) context: &'a Arc<Context>,
     pub(super) record: Sandbox,
+    pub(super) secrets: Option<DomainSecrets>,
     pub(super) image: HeldImage,
     pub(super) seeds: Vec<(SeedFile, Upload)>,
     /// The sandbox whose disk it begins with, if it does not begin with an empty one.
@@ -411,6 +417,10 @@ impl Creation<'_> {
             None => runtime.create(&spec).await?,
             Some(origin) => runtime.create_from(&spec, origin).await?,
         }
+        if let Some(secrets) = &self.secrets {
+            // Before the gateway admits the sandbox, which reads them.
+            self.context.ports.store.put_domain_secrets(self.record.id, secrets).await?;
+        }
         super::network::start(self.context, &self.record, &spec).await?;
         let scope = super::files::default_scope(&self.record, &self.image.image.config);
         if let Some(cwd) = &self.record.cwd {
@@ -418,6 +428,10 @@ impl Creation<'_> {
             let root = FileScope::default();
             // Open to all, since only the guest knows which user the image's code runs as.
             self.context.ports.guest.mkdir(self.record.id, &root, &cwd, 0o777, true).await?;
+        }
+        // The disk of another sandbox has it already.
+        if let (Some(secrets), None) = (&self.secrets, self.origin) {
+            super::secrets::install(self.context, self.record.id, &secrets.authority).await?;
         }
         let mut written = Vec::with_capacity(self.seeds.len());
         for (seed, upload) in std::mem::take(&mut self.seeds) {

@@ -1,4 +1,4 @@
-//! Port 80: every request is read, judged by its Host, and written anew.
+//! Port 80, and 443 where secrets are put in: every request is read, judged by its Host, and written anew.
 //!
 //! ```text
 //!   sandbox ──bytes──▶ hyper server ──Request──▶ judge ──▶ hyper client ──bytes──▶ the name's server
@@ -23,12 +23,14 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lazaret_core::{DomainName, Service};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Passage;
 use super::dial::DialError;
 use crate::judge::{Grant, Refusal};
 use crate::limits;
+use crate::secrets::{Scrubbed, Substitutes, Unfit};
 use crate::tenant::Open;
 
 type Body = BoxBody<Bytes, hyper::Error>;
@@ -49,9 +51,23 @@ const OF_THE_CONNECTION_BY_HABIT: [&str; 2] = ["keep-alive", "proxy-connection"]
 /// The one protocol that a connection may change to.
 const WEBSOCKET: &str = "websocket";
 
+/// A connection that may be spoken over, plain or not.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// What is between a sandbox and one host alone.
+pub(super) struct Confidence {
+    /// The host that was answered for; every request must name it.
+    pub(super) host: DomainName,
+    /// What is put into them.
+    pub(super) substitutes: Arc<Substitutes>,
+}
+
 /// A sandbox's connection, and the one to the server that it spoke with last.
 struct Conversation {
     passage: Passage,
+    confidence: Option<Confidence>,
     open: Mutex<Option<Open>>,
     websocket: Mutex<Option<AbortOnDropHandle<()>>>,
     server: tokio::sync::Mutex<Option<Server>>,
@@ -65,9 +81,29 @@ struct Server {
 
 /// Carries requests until the client has no more.
 pub(super) async fn carry(passage: Passage, near: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    converse(passage, near, None, None).await;
+}
+
+/// The same for requests that came over TLS, which leave over TLS with the secrets in them.
+pub(super) async fn carry_confidential(
+    passage: Passage,
+    near: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    confidence: Confidence,
+    open: Open,
+) {
+    converse(passage, near, Some(confidence), Some(open)).await;
+}
+
+async fn converse(
+    passage: Passage,
+    near: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    confidence: Option<Confidence>,
+    open: Option<Open>,
+) {
     let conversation = Arc::new(Conversation {
         passage,
-        open: Mutex::default(),
+        confidence,
+        open: Mutex::new(open),
         websocket: Mutex::default(),
         server: tokio::sync::Mutex::default(),
     });
@@ -123,7 +159,8 @@ impl Conversation {
             return Err((request.uri().to_string(), Refusal::Connect));
         }
         let host = single_host(request.headers()).ok_or_else(|| (to.to_string(), Refusal::NoHost))?;
-        if !agrees(request.uri(), host) {
+        let scheme = if self.confidence.is_some() { "https" } else { "http" };
+        if !agrees(request.uri(), scheme, host) {
             return Err((format!("{} with host {host}", request.uri()), Refusal::HostMismatch));
         }
         let named = |refusal| (host.to_owned(), refusal);
@@ -132,6 +169,9 @@ impl Conversation {
             return Err(named(Refusal::HostMismatch));
         }
         let name = DomainName::from_wire(name.as_bytes()).map_err(|_| named(Refusal::Name))?;
+        if self.confidence.as_ref().is_some_and(|confidence| confidence.host != name) {
+            return Err(named(Refusal::HostMismatch));
+        }
         let grant = Grant::Name(name.clone(), Service::of(to.port()));
         let mut open = self.open.lock().expect("no panic under this lock");
         let allowed = match &*open {
@@ -150,7 +190,12 @@ impl Conversation {
         mut request: Request<Incoming>,
     ) -> Result<Response<Body>, ForwardError> {
         let near = wants_websocket(&request).then(|| hyper::upgrade::on(&mut request));
-        let request = rewrite(request, near.is_some());
+        let mut request = rewrite(request, near.is_some());
+        if let Some(confidence) = &self.confidence {
+            // What comes back is looked through, so it has to come as it is.
+            request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            confidence.substitutes.put_in(request.headers_mut())?;
+        }
         let mut response = self.exchange(&name, request).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let near = near.filter(|_| is_websocket(response.headers())).ok_or(ForwardError::Switched)?;
@@ -164,7 +209,12 @@ impl Conversation {
             keep_upgrade(response.headers_mut());
         }
         *response.version_mut() = Version::HTTP_11;
-        Ok(response.map(BodyExt::boxed))
+        Ok(match &self.confidence {
+            Some(confidence) => {
+                Scrubbed::response(response, Arc::clone(&confidence.substitutes)).map(BodyExt::boxed)
+            }
+            None => response.map(BodyExt::boxed),
+        })
     }
 
     /// Sends a request over the connection that is there, or a new one.
@@ -198,6 +248,15 @@ impl Conversation {
                 self.passage.deny(name.as_str(), Refusal::PrivateAddress);
             }
         })?;
+        let stream: Box<dyn Stream> = match &self.confidence {
+            Some(confidence) => {
+                let upstream = &self.passage.proxy.upstream;
+                let connected = timeout(limits::OPENING_TIMEOUT, upstream.connect(&confidence.host, stream));
+                let late = |_| ForwardError::Handshake(std::io::ErrorKind::TimedOut.into());
+                Box::new(connected.await.map_err(late)?.map_err(ForwardError::Handshake)?)
+            }
+            None => Box::new(stream),
+        };
         let (sender, connection) = hyper::client::conn::http1::Builder::new()
             .max_buf_size(limits::HEAD_MAX_BYTES)
             .preserve_header_case(true)
@@ -229,6 +288,10 @@ async fn join_ends(near: OnUpgrade, far: OnUpgrade) {
 enum ForwardError {
     #[error(transparent)]
     Dial(#[from] DialError),
+    #[error("the server has no certificate for this name that is trusted here, or broke off")]
+    Handshake(#[source] std::io::Error),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error("the server did not answer as HTTP")]
     Exchange(#[source] hyper::Error),
     #[error("the server changed to a protocol that nobody asked for")]
@@ -242,10 +305,10 @@ fn single_host(headers: &HeaderMap) -> Option<&str> {
     values.next().is_none().then(|| only.to_str().ok())?
 }
 
-/// Whether a target that names a server itself names the same one.
-fn agrees(target: &Uri, host: &str) -> bool {
-    let plain = target.scheme_str().is_none_or(|scheme| scheme.eq_ignore_ascii_case("http"));
-    plain && target.authority().is_none_or(|authority| authority.as_str().eq_ignore_ascii_case(host))
+/// Whether a target that names a server itself names the same one, by the scheme that is spoken.
+fn agrees(target: &Uri, scheme: &str, host: &str) -> bool {
+    let same = target.scheme_str().is_none_or(|named| named.eq_ignore_ascii_case(scheme));
+    same && target.authority().is_none_or(|authority| authority.as_str().eq_ignore_ascii_case(host))
 }
 
 /// Name and port of a Host; `None` where the port is no number. An address in brackets is a name that nobody allows.
@@ -347,7 +410,7 @@ mod tests {
             ("http://a.example@b.example/", "a.example", false),
             ("https://a.example/", "a.example", false),
         ] {
-            assert_eq!(agrees(&target.parse().unwrap(), host), want, "{target} for {host}");
+            assert_eq!(agrees(&target.parse().unwrap(), "http", host), want, "{target} for {host}");
         }
     }
 

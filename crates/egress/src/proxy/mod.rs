@@ -9,8 +9,9 @@
 //! ```
 //!
 //! The address that a sandbox wanted decides nothing on ports 80 and 443: the name does, and it is resolved again here.
-//! What is inside TLS is not looked at. Two names that share a server can therefore be told apart by the server only
-//! (domain fronting): who allows one name of a host allows what that host answers for.
+//! What is inside TLS is not looked at, unless a secret of the sandbox is for that name. Two names that share a server can
+//! therefore be told apart by the server only (domain fronting): who allows one name of a host allows what that host
+//! answers for.
 
 mod dial;
 mod hello;
@@ -34,6 +35,7 @@ use crate::judge::Refusal;
 use crate::limits;
 use crate::metered::{Metered, Pulse};
 use crate::resolve::NameServers;
+use crate::secrets::Upstream;
 use crate::tenant::{Admitted, Court};
 use crate::tenants::Tenants;
 
@@ -48,6 +50,7 @@ pub(crate) struct Proxy {
     pub(crate) servers: Arc<NameServers>,
     pub(crate) exit: Arc<dyn Exit>,
     pub(crate) court: Arc<Court>,
+    pub(crate) upstream: Arc<Upstream>,
     pub(crate) original: Arc<dyn OriginalDestination>,
     /// Places for connections of all sandboxes.
     pub(crate) places: Arc<Semaphore>,
@@ -129,7 +132,7 @@ impl Passage {
         match (self.admitted.grant_for_address(self.to), Service::of(self.to.port())) {
             (Some(grant), _) => plain::carry(&self, near, grant).await,
             (None, Service::Http) => http::carry(self, near).await,
-            (None, Service::Tls) => tls::carry(&self, near).await,
+            (None, Service::Tls) => tls::carry(self, near).await,
             (None, Service::Plain(_)) => self.deny(&self.to.to_string(), Refusal::Address),
         }
     }

@@ -1,14 +1,22 @@
-//! Port 443: the server name of the handshake decides, and the handshake is the server's.
+//! Port 443: the server name of the handshake decides, and the handshake is the server's. Where a secret of the sandbox is
+//! for that name, there are two handshakes: one here, by the sandbox's authority, and one with the server.
+
+use std::io::Cursor;
+use std::sync::Arc;
 
 use lazaret_core::{DomainName, Service};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use super::dial::DialError;
 use super::hello::{self, HelloError};
+use super::http::{self, Confidence};
 use super::{Passage, plain};
 use crate::judge::{Grant, Refusal};
 use crate::limits;
+use crate::secrets::Disclosure;
+use crate::tenant::Open;
 
 /// A fatal alert in a record of its own (RFC 8446): a client names it in its error and does not try again.
 const fn fatal_alert(description: u8) -> [u8; 7] {
@@ -21,7 +29,7 @@ const ACCESS_DENIED: [u8; 7] = fatal_alert(49);
 const INTERNAL_ERROR: [u8; 7] = fatal_alert(80);
 
 /// Carries a connection to the server that its handshake names, if that is allowed.
-pub(super) async fn carry(passage: &Passage, mut near: impl AsyncRead + AsyncWrite + Unpin) {
+pub(super) async fn carry(passage: Passage, mut near: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
     let hello = match timeout(limits::OPENING_TIMEOUT, hello::read(&mut near)).await {
         Ok(Ok(hello)) => hello,
         Ok(Err(HelloError::Ended(_))) => return,
@@ -42,10 +50,16 @@ pub(super) async fn carry(passage: &Passage, mut near: impl AsyncRead + AsyncWri
         }
     };
     let grant = Grant::Name(name.clone(), Service::Tls);
-    let Some(_open) = passage.admitted.open(grant, &passage.end) else {
+    let Some(open) = passage.admitted.open(grant, &passage.end) else {
         passage.deny(&format!("{name}:{}", passage.to.port()), Refusal::Name);
         return refuse(near, &ACCESS_DENIED).await;
     };
+    if let Some(disclosure) = passage.admitted.disclosure()
+        && let Some(substitutes) = disclosure.substitutes(&name)
+    {
+        let confidence = Confidence { host: name, substitutes: Arc::new(substitutes) };
+        return answer(passage, near, hello.bytes, &disclosure, confidence, open).await;
+    }
     match passage.proxy.dial(&name, passage.to.port(), passage.to.ip()).await {
         Ok(mut far) => {
             if far.write_all(&hello.bytes).await.is_ok() {
@@ -59,6 +73,32 @@ pub(super) async fn carry(passage: &Passage, mut near: impl AsyncRead + AsyncWri
             tracing::debug!(%name, %error, "dialling for a sandbox");
             refuse(near, &INTERNAL_ERROR).await;
         }
+    }
+}
+
+/// Answers for a host, and carries the requests to it that the client then makes.
+async fn answer(
+    passage: Passage,
+    near: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    hello: Vec<u8>,
+    disclosure: &Disclosure,
+    confidence: Confidence,
+    open: Open,
+) {
+    let settings = match disclosure.vouching().settings(&confidence.host) {
+        Ok(settings) => settings,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a host cannot be answered for");
+            return refuse(near, &INTERNAL_ERROR).await;
+        }
+    };
+    let (read, write) = tokio::io::split(near);
+    let near = tokio::io::join(Cursor::new(hello).chain(read), write);
+    match timeout(limits::OPENING_TIMEOUT, TlsAcceptor::from(settings).accept(near)).await {
+        Ok(Ok(near)) => http::carry_confidential(passage, near, confidence, open).await,
+        // Most often a client that does not trust the sandbox's authority; it says so itself.
+        Ok(Err(error)) => tracing::debug!(%error, "a sandbox broke off a handshake"),
+        Err(_) => tracing::debug!("a sandbox did not go on with a handshake"),
     }
 }
 

@@ -4,5 +4,6 @@ mod dns;
 mod http;
 mod plain;
 mod policy;
+mod secrets;
 mod tls;
 mod world;

@@ -48,7 +48,8 @@ async fn everything_cannot_be_admitted_where_the_operator_bounds_the_names() {
     world.name("example.org", &[HOST_B]);
     let addresses = SandboxAddresses { v4: SANDBOX, v6: None };
     let account = AccountId::from_bytes([9; 16]);
-    let tenant = Tenant { id: id(SANDBOX), account, addresses, policy: EgressPolicy::Internet };
+    let tenant =
+        Tenant { id: id(SANDBOX), account, addresses, policy: EgressPolicy::Internet, secrets: None };
     let error = world.gateway.admit(tenant).await.map_err(|error| error.to_string());
     let want = "network: this server allows chosen domains only; ask for an allowlist";
     assert_eq!(error, Err(want.to_owned()));

@@ -12,7 +12,9 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{CNAME, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use lazaret_core::ports::{Gateway, SandboxAddresses, Tenant};
-use lazaret_core::{AccountId, Allowlist, EgressBounds, EgressPolicy, ManualClock, SandboxId, Timestamp};
+use lazaret_core::{
+    AccountId, Allowlist, DomainSecrets, EgressBounds, EgressPolicy, ManualClock, SandboxId, Timestamp,
+};
 use lazaret_egress::{EgressConfig, EgressGateway, Exit, Listeners, OriginalDestination};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
@@ -59,6 +61,10 @@ impl World {
     }
 
     pub(crate) async fn bounded(bounds: EgressBounds) -> Self {
+        Self::configured(EgressConfig { bounds, ..EgressConfig::default() }).await
+    }
+
+    pub(crate) async fn configured(config: EgressConfig) -> Self {
         let internet = Arc::new(Internet::default());
         let name_server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let upstream = name_server.local_addr().unwrap();
@@ -72,7 +78,7 @@ impl World {
         let dns_tcp = listeners.dns_tcp[0].local_addr().unwrap();
         let proxy = listeners.proxy_tcp[0].local_addr().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_micros(0)));
-        let config = EgressConfig { bounds, upstream_dns: vec![upstream] };
+        let config = EgressConfig { upstream_dns: vec![upstream], ..config };
         let gateway = EgressGateway::start_with(
             config,
             listeners,
@@ -91,8 +97,18 @@ impl World {
     }
 
     pub(crate) async fn admit(&self, sandbox: Ipv4Addr, policy: EgressPolicy) {
+        self.admit_with(sandbox, policy, None).await;
+    }
+
+    pub(crate) async fn admit_with(
+        &self,
+        sandbox: Ipv4Addr,
+        policy: EgressPolicy,
+        secrets: Option<Arc<DomainSecrets>>,
+    ) {
         let addresses = SandboxAddresses { v4: sandbox, v6: None };
-        let tenant = Tenant { id: id(sandbox), account: AccountId::from_bytes([9; 16]), addresses, policy };
+        let account = AccountId::from_bytes([9; 16]);
+        let tenant = Tenant { id: id(sandbox), account, addresses, policy, secrets };
         self.gateway.admit(tenant).await.unwrap();
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use lazaret_core::ports::{Blobs, Store};
-use lazaret_core::{Error as CoreError, body_from_bytes};
+use lazaret_core::{Authority, DomainSecret, DomainSecrets, Error as CoreError, Secret, body_from_bytes};
 use lazaret_store::{BlobFiles, Error, Sqlite};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -268,4 +268,40 @@ async fn a_file_that_is_no_blob_is_not_listed() {
     fs::write(shard.join("notes.txt"), "").unwrap();
     fs::write(shard.join(kept.hex().to_uppercase()), "").unwrap();
     assert_eq!(blobs.list().await.unwrap(), [kept]);
+}
+
+#[tokio::test]
+async fn secrets_need_the_key_beside_the_database_and_those_of_no_sandbox_end_with_the_server() {
+    let directory = TempDir::new().unwrap();
+    let (database, key) = (directory.path().join("lazaret.db"), directory.path().join("sealing-key"));
+    let secret = DomainSecret {
+        domain: "api.example".parse().unwrap(),
+        name: "KEY".to_owned(),
+        value: Secret::new("hunter2-and-more"),
+    };
+    let authority = Authority { certificate: String::new(), key: Secret::new("a-private-key") };
+    let secrets = DomainSecrets { authority, token: "7e57".to_owned(), secrets: vec![secret] };
+    let store = Sqlite::open(&database).unwrap();
+    let account = nouns::stored_account(&store, 1).await;
+    store.create_sandbox(&nouns::sandbox(1, account)).await.unwrap();
+    for number in [1, 2] {
+        store.put_domain_secrets(nouns::sandbox_id(number), &secrets).await.unwrap();
+    }
+    drop(store);
+    for file in ["lazaret.db", "lazaret.db-wal"] {
+        let content = fs::read(directory.path().join(file)).unwrap_or_default();
+        for word in ["hunter2-and-more", "a-private-key", "api.example"] {
+            assert!(!content.windows(word.len()).any(|part| part == word.as_bytes()), "{word} in {file}");
+        }
+    }
+    assert_eq!(mode(&key), 0o600);
+
+    let store = Sqlite::open(&database).unwrap();
+    assert_eq!(store.find_domain_secrets(nouns::sandbox_id(1)).await.unwrap(), Some(secrets));
+    assert_eq!(store.find_domain_secrets(nouns::sandbox_id(2)).await.unwrap(), None);
+    drop(store);
+    fs::remove_file(&key).unwrap();
+    let store = Sqlite::open(&database).unwrap();
+    let error = store.find_domain_secrets(nouns::sandbox_id(1)).await.unwrap_err();
+    assert!(chain(&error).contains("sealed with another key, or changed since"), "{}", chain(&error));
 }

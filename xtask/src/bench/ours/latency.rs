@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use lazaret_tests::wait::timed;
 
-use super::Api;
+use super::{Api, Networked};
 use crate::bench::samples::{Load, Samples};
 
 /// Rounds of the single calls, and the time that each kind may take.
@@ -26,6 +26,26 @@ pub(super) fn create(api: &Api) -> Result<Samples> {
         api.delete(&created?)?;
         Ok(took)
     })
+}
+
+/// The same without a network and with one by turns, so that whatever else the machine does falls on both alike.
+pub(super) fn create_networked(api: &Api) -> Result<Networked> {
+    let networked = || api.create_networked();
+    let first_output = |create: &dyn Fn() -> Result<String>| -> Result<Duration> {
+        let (created, took) = timed(|| {
+            let id = create()?;
+            api.exec_true(&id).map(|()| id)
+        });
+        api.delete(&created?)?;
+        Ok(took)
+    };
+    let mut without = Vec::new();
+    let with = ALONE.collect(|| {
+        without.push(first_output(&|| api.create())?);
+        first_output(&networked)
+    })?;
+    // The rounds that only fill caches, as in the others.
+    Ok(Networked { without: Samples::new(without.split_off(without.len() - with.count()))?, with })
 }
 
 /// `true` in a running sandbox.

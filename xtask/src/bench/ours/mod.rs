@@ -25,6 +25,8 @@ const IMAGE: &str = "bench";
 /// Everything that we measure of ourselves.
 pub(crate) struct Ours {
     pub(crate) create: Samples,
+    /// What a network adds to that; `None` on a host that cannot give one.
+    pub(crate) networked: Option<Networked>,
     pub(crate) exec: Samples,
     pub(crate) python: Samples,
     /// Many creates at once, each to the output of its first command.
@@ -34,6 +36,12 @@ pub(crate) struct Ours {
     /// With that many idle sandboxes, how long an exec takes.
     pub(crate) exec_among_idle: Samples,
     pub(crate) transfer: Transfer,
+}
+
+/// Creates to first output, without a network and with one, made by turns.
+pub(crate) struct Networked {
+    pub(crate) without: Samples,
+    pub(crate) with: Samples,
 }
 
 /// Starts the server `binary`, imports the rootfs and measures everything.
@@ -47,12 +55,19 @@ pub(crate) fn measure(binary: &Path, rootfs: &Rootfs) -> Result<Ours> {
     let api = Api { native: Native::new(client) };
     api.native.import_rootfs(IMAGE, File::open(&rootfs.archive).context("open the rootfs archive")?)?;
     let create = latency::create(&api)?;
+    let networked = match latency::create_networked(&api) {
+        Ok(networked) => Some(networked),
+        Err(error) => {
+            eprintln!("NOTICE: sandboxes with a network are not measured: {error:#}");
+            None
+        }
+    };
     let exec = latency::exec(&api)?;
     let python = latency::python(&api)?;
     let burst = latency::burst(&api)?;
     let (idle_pss_bytes, exec_among_idle) = memory::idle(&api)?;
     let transfer = transfer::measure(&api, server.pid())?;
-    Ok(Ours { create, exec, python, burst, idle_pss_bytes, exec_among_idle, transfer })
+    Ok(Ours { create, networked, exec, python, burst, idle_pss_bytes, exec_among_idle, transfer })
 }
 
 /// What the measurements ask for, always on the shared rootfs.
@@ -65,6 +80,12 @@ impl Api {
     /// Creates a sandbox from the shared rootfs.
     fn create(&self) -> Result<String> {
         self.native.create(&json!({ "image": IMAGE }))
+    }
+
+    /// The same with a network, by an allow-list.
+    fn create_networked(&self) -> Result<String> {
+        let network = json!({ "type": "allowlist", "domains": ["example.com"] });
+        self.native.create(&json!({ "image": IMAGE, "network": network }))
     }
 
     fn delete(&self, id: &str) -> Result<()> {

@@ -9,6 +9,7 @@ use lazaret_core::ports::{Blobs, Store};
 pub(crate) mod accounts;
 pub(crate) mod blobs;
 pub(crate) mod catalogue;
+pub(crate) mod domain_secrets;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod sandboxes;
@@ -80,6 +81,10 @@ macro_rules! of_a_store {
             templates {
                 every_field_of_a_template_reads_back
                 a_templates_name_is_unique_within_its_account
+            }
+            domain_secrets {
+                secrets_read_back_and_may_be_there_before_their_sandbox
+                secrets_go_with_their_sandbox_or_before_it
             }
             catalogue {
                 an_entry_is_added_once_and_then_replaced
