@@ -336,6 +336,12 @@ fn what_cannot_be_built_is_refused_by_its_line_and_what_fails_leaves_no_image() 
         assert!(talk.contains(want), "{body}: {talk}");
         assert!(!talk.contains("\nran\n"), "{body} ran before it was refused: {talk}");
     }
+    write(work.path(), "Dockerfile", &format!("FROM {base}\nRUN busybox sleep 1000\n"))?;
+    let talk = refused(&build(&server, work.path(), &["--timeout", "2s"])?)?;
+    assert!(talk.contains("the build took longer than 2000 ms"), "{talk}");
+    write(work.path(), "Dockerfile", &format!("FROM {base}\nRUN busybox yes | busybox head -c 20000000\n"))?;
+    let (_, talk) = built(&build(&server, work.path(), &[])?)?;
+    assert!(talk.contains("warning: the step wrote more than 16777216 bytes; the rest was dropped"));
     write(work.path(), "Dockerfile", "FROM host\nRUN true")?;
     let talk = refused(&build(&server, work.path(), &[])?)?;
     assert!(talk.contains("line 1: the image host is this machine's own /usr"), "{talk}");

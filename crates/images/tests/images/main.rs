@@ -2,6 +2,7 @@
 
 mod debian_image;
 mod host_image;
+mod image_build;
 mod image_collection;
 mod image_commit;
 mod image_import;
