@@ -78,6 +78,15 @@ pub enum Error {
         reason: Reason,
     },
 
+    /// It is there and has ended, so that there is nothing left to do with it but to read of it.
+    #[error("{kind} {id} has ended")]
+    Over {
+        /// What has ended.
+        kind: Kind,
+        /// Its id or name.
+        id: String,
+    },
+
     /// The thing is in use by another.
     #[error("{kind} {id} is in use by {by}")]
     InUse {
@@ -185,6 +194,7 @@ impl Error {
             Self::Ended { kind, id, state, reason } => {
                 Self::Ended { kind: *kind, id: id.clone(), state: *state, reason: reason.clone() }
             }
+            Self::Over { kind, id } => Self::Over { kind: *kind, id: id.clone() },
             Self::InUse { kind, id, by } => Self::InUse { kind: *kind, id: id.clone(), by: by.clone() },
             Self::File { path, problem } => Self::File { path: path.clone(), problem: *problem },
             Self::Exec { what, problem } => Self::Exec { what: what.clone(), problem: *problem },
@@ -244,6 +254,12 @@ words!(
         Exec => "exec",
         /// An interpreter context.
         Context => "context",
+        /// A shell session.
+        Session => "session",
+        /// A command of a shell session.
+        Command => "command",
+        /// A terminal.
+        Terminal => "terminal",
         /// The cursor of a listing.
         Cursor => "cursor",
         /// A saved recipe for sandboxes.
@@ -270,6 +286,12 @@ words!(
         Contexts => "interpreter contexts of this sandbox",
         /// Cells that wait for their turn in one context.
         WaitingCells => "cells that wait in this context",
+        /// Shell sessions of one sandbox.
+        Sessions => "shell sessions of this sandbox",
+        /// Commands that wait for their turn in one session.
+        WaitingCommands => "commands that wait in this session",
+        /// Terminals of one sandbox.
+        Terminals => "terminals of this sandbox",
         /// Connections to one guest.
         GuestConnections => "concurrent operations in this sandbox",
         /// Withdrawn previews of one sandbox.

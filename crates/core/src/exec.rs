@@ -30,6 +30,38 @@ pub struct ExecSpec {
     pub timeout: Option<Duration>,
     /// Bytes of output (both streams together) to deliver; what is beyond is dropped and reported as truncated.
     pub output_limit_bytes: Option<u64>,
+    /// Where standard error goes without a PTY.
+    pub stderr: StderrTo,
+}
+
+/// Where a process writes its errors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StderrTo {
+    /// A stream of its own.
+    #[default]
+    Own,
+    /// Standard output, so that the two keep the order in which they were written.
+    Stdout,
+}
+
+/// How a guest keeps an exec in the background.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// What a listing repeats, for a server that did not start it.
+    pub label: Option<String>,
+    /// Bytes of output that are kept on the sandbox's disk once they no longer fit into the guest's memory.
+    pub spool_bytes: Option<u64>,
+    /// What it has between SIGTERM and SIGKILL when it is removed; `None` leaves it to the guest.
+    pub grace: Option<Duration>,
+}
+
+/// How a background exec that still runs is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// With SIGKILL, at once.
+    Kill,
+    /// With SIGTERM, and with SIGKILL after its grace, which nobody waits for.
+    Ask,
 }
 
 /// What a process reads on standard input.
@@ -95,6 +127,8 @@ pub enum ExecEvent {
     Stdout(Bytes),
     /// Bytes of standard error.
     Stderr(Bytes),
+    /// Output up to this offset was dropped before it could be delivered; only of an exec in the background.
+    Skipped(u64),
     /// The process ended and its output is complete.
     Exited(ExecOutput),
 }
@@ -122,6 +156,8 @@ pub enum ExecInput {
 pub struct ExecSession {
     /// Process id inside the sandbox, as the guest reports it.
     pub pid: u32,
+    /// Offset of the output with which `events` begin; 0 unless the session is attached to an exec in the background.
+    pub offset: u64,
     /// Towards the process; bounded, so a process that does not read makes the sender wait.
     pub input: mpsc::Sender<ExecInput>,
     /// From the process; bounded, so a reader that does not read makes the process wait.
@@ -135,7 +171,7 @@ pub struct ExecSession {
 impl ExecSession {
     /// A session as an adapter of the guest makes it.
     pub fn new(pid: u32, input: mpsc::Sender<ExecInput>, events: mpsc::Receiver<Result<ExecEvent>>) -> Self {
-        Self { pid, input, events, guard: None }
+        Self { pid, offset: 0, input, events, guard: None }
     }
 
     /// What it means that `events` closed without [`ExecEvent::Exited`]; `guard` is the session's.
@@ -165,6 +201,26 @@ pub struct ExecResult {
     pub output: ExecOutput,
 }
 
+/// A finished exec with its output in memory, both streams in the order of writing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MixedResult {
+    /// Output.
+    pub output: Bytes,
+    /// Figures that the code showed, as far as it was run where they can be seen.
+    pub figures: Vec<Figure>,
+    /// How it ended.
+    pub end: ExecOutput,
+}
+
+/// A figure that code showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figure {
+    /// What it is called; may be empty.
+    pub title: String,
+    /// The picture, a PNG as the code in the sandbox claims.
+    pub png: Bytes,
+}
+
 /// A background exec as the guest lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackgroundExec {
@@ -182,6 +238,8 @@ pub struct BackgroundExec {
     pub output_bytes: u64,
     /// The oldest offset that is still kept.
     pub oldest_offset: u64,
+    /// What [`Keep::label`] said; like all of this, a claim of the guest's.
+    pub label: Option<String>,
 }
 
 /// A language that `run` knows.

@@ -96,6 +96,10 @@ typed_id!(
     /// An interpreter that keeps its variables.
     ContextId
 );
+typed_id!(
+    /// A command of a shell session.
+    CommandId
+);
 
 /// Where new ids come from.
 pub trait Ids: Send + Sync + fmt::Debug {

@@ -40,7 +40,9 @@ mod preview;
 mod resources;
 mod sandbox;
 pub mod services;
+mod session;
 mod template;
+mod terminal;
 mod upload;
 
 pub use account::{Account, Key, KeyHash, Secret};
@@ -64,8 +66,8 @@ pub use error::{
 };
 pub use event::{AUDIT_ACCOUNT, Event, EventKind, PullStep, Refusal};
 pub use exec::{
-    BackgroundExec, ExecEvent, ExecExit, ExecInput, ExecOutput, ExecResult, ExecSession, ExecSpec, Language,
-    Stdin, Tty,
+    BackgroundExec, ExecEvent, ExecExit, ExecInput, ExecOutput, ExecResult, ExecSession, ExecSpec, Figure,
+    Keep, Language, MixedResult, Removal, StderrTo, Stdin, Tty,
 };
 pub use file::{
     Existing, FileEntry, FileKind, FilePath, FileScope, LineMatch, Links, Owner, ReadRange, TreeQuery,
@@ -77,7 +79,8 @@ pub use git::{
     GitReset, GitResetMode, GitRestore, GitStatus,
 };
 pub use ids::{
-    AccountId, CatalogueEntryId, ContextId, ExecId, Ids, KeyId, RandomIds, SandboxId, TemplateId, UploadId,
+    AccountId, CatalogueEntryId, CommandId, ContextId, ExecId, Ids, KeyId, RandomIds, SandboxId, TemplateId,
+    UploadId,
 };
 pub use image::{
     CollectionPolicy, Image, ImageConfig, ImageSource, ImportProgress, LayerProgress, LayerStep, PullProgress,
@@ -100,5 +103,9 @@ pub use sandbox::{
     Authority, Decision, DomainSecret, DomainSecrets, IdleAction, LeaseChanges, LeasePolicy, Life, NameUse,
     Reason, ResourceChanges, Sandbox, SandboxChanges, SandboxSpec, SeedFile, State, Verb,
 };
+pub use session::{
+    CommandEnd, CommandLog, CommandSpec, LogEvent, LogPiece, Session, SessionCommand, SessionSpec,
+};
 pub use template::{NewTemplate, Recipe, Template, TemplateSource, TemplateState};
+pub use terminal::{Terminal, TerminalSpec};
 pub use upload::Upload;

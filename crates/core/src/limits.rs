@@ -73,6 +73,31 @@ pub const CELL_VALUES_MAX_BYTES: usize = 32 * 1024 * 1024;
 pub const CONTEXT_IDLE: Duration = Duration::from_secs(6 * 60 * 60);
 /// How long a warm interpreter without contexts may go unused before it is ended, so that an idle sandbox is small.
 pub const INTERPRETER_IDLE: Duration = Duration::from_secs(10 * 60);
+/// Shell sessions of one sandbox, those that have ended and were not deleted included. With [`TERMINALS_MAX`], as many as
+/// a guest keeps execs in the background.
+pub const SESSIONS_MAX: usize = 32;
+/// Terminals of one sandbox.
+pub const TERMINALS_MAX: usize = 32;
+/// Longest name of a session or a terminal, in bytes.
+pub const SESSION_NAME_MAX_BYTES: usize = 256;
+/// Longest command of a session, in bytes. The shell reads it byte by byte.
+pub const SESSION_COMMAND_MAX_BYTES: usize = 1024 * 1024;
+/// Commands that wait for their turn in one session: a queue, not a store.
+pub const SESSION_COMMANDS_WAITING_MAX: usize = 32;
+/// Commands of one session that are remembered; the oldest go first.
+pub const SESSION_COMMANDS_MAX: usize = 1_000;
+/// Output of one session that is kept, in bytes, on the sandbox's own disk; the guest takes less of a small one.
+pub const SESSION_LOG_MAX_BYTES: u64 = 256 * MIB;
+/// Input of one command that is repeated in its log, in bytes.
+pub const SESSION_ECHO_MAX_BYTES: usize = 1024 * 1024;
+/// How long a command may take to take its input before whoever sends it is told.
+pub const SESSION_INPUT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a deleted session has between SIGTERM and SIGKILL.
+pub const SESSION_GRACE: Duration = Duration::from_secs(5);
+/// Most rows or columns of a terminal: more than any screen has.
+pub const TERMINAL_SIDE_MAX: u16 = 1_000;
+/// Environment of a terminal, in bytes: it is kept with its name, for the server after this one.
+pub const TERMINAL_ENV_MAX_BYTES: usize = 8 * 1024;
 /// Source text of a `run` or a cell, in bytes.
 pub const RUN_CODE_MAX_BYTES: usize = 4 * 1024 * 1024;
 

@@ -90,7 +90,7 @@ fn dispatch(guest: &Guest, connection: &mut Connection, body: RequestBody) -> Re
             connection.send(&GuestMessage::Done)?;
         }
         RequestBody::RemoveExec(remove) => {
-            guest.background.remove(&guest.processes, &remove.id)?;
+            guest.background.remove(&guest.processes, &remove.id, remove.gently == Some(true))?;
             connection.send(&GuestMessage::Done)?;
         }
         RequestBody::Stat(stat) => files::inspect::stat(connection, &stat)?,

@@ -53,6 +53,30 @@ pub struct Exec {
     /// Detach the program from this connection; `None` is a foreground exec.
     #[n(9)]
     pub background: Option<Background>,
+    /// Where standard error goes without a terminal; `None` is a pipe of its own. Since version 3.
+    #[n(10)]
+    pub stderr: Option<Stderr>,
+}
+
+impl Exec {
+    /// The oldest guest version that understands every field that is set.
+    #[must_use]
+    pub(crate) fn needs(&self) -> u32 {
+        let background = self.background.as_ref();
+        let is_new = self.stderr.is_some()
+            || background
+                .is_some_and(|background| background.label.is_some() || background.spool_bytes.is_some());
+        if is_new { 3 } else { 1 }
+    }
+}
+
+/// A place for standard error other than a pipe of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Stderr {
+    /// The pipe of standard output, so that the two keep the order in which they were written.
+    #[n(0)]
+    WithStdout,
 }
 
 /// The size of a terminal.
@@ -80,6 +104,14 @@ pub struct Background {
     /// Bytes of output to retain, both streams together; `None` leaves it to the guest, which also caps it.
     #[n(1)]
     pub retain_bytes: Option<u32>,
+    /// What a listing repeats, for a host that did not start the exec; at most [`crate::limits::LABEL_MAX`] bytes. Since
+    /// version 3.
+    #[n(2)]
+    pub label: Option<ByteString>,
+    /// Bytes of output to retain on the sandbox's disk once they no longer fit into memory; `None` is none. The guest caps
+    /// it by the size of that disk. Since version 3.
+    #[n(3)]
+    pub spool_bytes: Option<u64>,
 }
 
 /// The program runs: `execve` has succeeded.
@@ -169,6 +201,10 @@ pub struct RemoveExec {
     /// The id given in [`Background`].
     #[n(0)]
     pub id: ByteString,
+    /// Ask the group to end first, and kill it after the grace of its [`Exec`]; the answer does not wait for that. Since
+    /// version 3.
+    #[n(1)]
+    pub gently: Option<bool>,
 }
 
 /// One retained background exec, in the answer to `ListExecs`.
@@ -194,4 +230,7 @@ pub struct ExecState {
     #[n(5)]
     #[cbor(default)]
     pub argv: Vec<ByteString>,
+    /// The label given in [`Background`]. Since version 3.
+    #[n(6)]
+    pub label: Option<ByteString>,
 }

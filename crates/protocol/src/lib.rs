@@ -46,7 +46,8 @@ pub mod version;
 
 pub use byte_string::ByteString;
 pub use exec::{
-    Attach, Attached, Background, Exec, ExecState, ExitStatus, Exited, RemoveExec, SignalExec, Started, Tty,
+    Attach, Attached, Background, Exec, ExecState, ExitStatus, Exited, RemoveExec, SignalExec, Started,
+    Stderr, Tty,
 };
 pub use failure::{ErrorKind, Failure};
 pub use files::{

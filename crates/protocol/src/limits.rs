@@ -34,6 +34,9 @@ pub const PATTERN_MAX: usize = 4096;
 /// Bytes of a line that a match repeats: a screen full, and then some. The rest is cut.
 pub const MATCH_LINE_MAX: usize = 4096;
 
+/// Longest label of a background exec, in bytes: the environment of a terminal fits.
+pub const LABEL_MAX: usize = 16 * 1024;
+
 /// Bytes of a background exec's arguments that a listing repeats.
 pub const LISTED_ARGV_MAX: usize = 4096;
 
@@ -47,4 +50,5 @@ pub const TTY_SIDE_MAX: u16 = 4096;
 const _: () = assert!(PATH_MAX + FAILURE_MESSAGE_MAX + 512 < CONTROL_MAX);
 // So does a match.
 const _: () = assert!(PATH_MAX + MATCH_LINE_MAX + 512 < CONTROL_MAX);
+const _: () = assert!(LABEL_MAX + EXEC_ID_MAX + 2 * LISTED_ARGV_MAX + 512 < CONTROL_MAX);
 const _: () = assert!(CONTROL_MAX <= REQUEST_MAX && DATA_MAX <= REQUEST_MAX);

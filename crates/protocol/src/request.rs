@@ -128,12 +128,11 @@ impl RequestBody {
             | Self::Find(_)
             | Self::ReplaceText(_)
             | Self::Move(_) => 3,
+            Self::Exec(exec) => exec.needs(),
             Self::Hello
-            | Self::Exec(_)
             | Self::Attach(_)
             | Self::ListExecs
             | Self::SignalExec(_)
-            | Self::RemoveExec(_)
             | Self::Stat(_)
             | Self::List(_)
             | Self::Walk(_)
@@ -146,7 +145,15 @@ impl RequestBody {
             | Self::Chown(_)
             | Self::Symlink(_)
             | Self::Readlink(_) => 1,
-            Self::Dial(_) | Self::RunProgram(_) => 2,
+            Self::RemoveExec(remove) => {
+                if remove.gently.is_some() {
+                    3
+                } else {
+                    1
+                }
+            }
+            Self::Dial(_) => 2,
+            Self::RunProgram(run) => run.exec.needs().max(2),
         }
     }
 }

@@ -51,7 +51,8 @@ fn host_messages() -> Vec<(&'static str, HostMessage<'static>)> {
         timeout_ms: Some(30_000),
         kill_grace_ms: Some(500),
         output_limit_bytes: Some(1 << 20),
-        background: Some(Background { id: id(), retain_bytes: Some(65_536) }),
+        background: Some(Background { id: id(), retain_bytes: Some(65_536), label: None, spool_bytes: None }),
+        stderr: None,
     };
     let least = Exec { argv: vec!["true".into()], ..Exec::default() };
     vec![
@@ -61,7 +62,7 @@ fn host_messages() -> Vec<(&'static str, HostMessage<'static>)> {
         ("request.attach", request(RequestBody::Attach(Attach { id: id(), offset: 70_000 }))),
         ("request.list_execs", request(RequestBody::ListExecs)),
         ("request.signal_exec", request(RequestBody::SignalExec(SignalExec { id: id(), signal: 15 }))),
-        ("request.remove_exec", request(RequestBody::RemoveExec(RemoveExec { id: id() }))),
+        ("request.remove_exec", request(RequestBody::RemoveExec(RemoveExec { id: id(), gently: None }))),
         ("request.stat", request(RequestBody::Stat(Stat { target: target(), follow: true }))),
         ("request.list", request(RequestBody::List(List { target: target(), limit: 1000 }))),
         ("request.walk", request(RequestBody::Walk(Walk { target: target(), limit: 1000, selection: None }))),
@@ -145,6 +146,7 @@ fn guest_messages() -> Vec<(&'static str, GuestMessage<'static>)> {
                 end_offset: 20,
                 exited: Some(exited),
                 argv: vec!["sleep".into(), "9".into()],
+                label: None,
             }),
         ),
         ("metadata", GuestMessage::Metadata(metadata.clone())),
@@ -183,27 +185,69 @@ fn host_messages_of_version_3() -> Vec<(&'static str, HostMessage<'static>)> {
     let replace =
         ReplaceText { target: Target::absolute("/srv/a"), text: "old".into(), with: vec![0xff].into() };
     let moved = Rename { target: Target::absolute("/srv/a"), to: "/tmp/a".into(), replace: false };
+    let background = Background {
+        id: "exec-1".into(),
+        retain_bytes: None,
+        label: Some("session\nbuild".into()),
+        spool_bytes: Some(1 << 28),
+    };
+    let exec = Exec {
+        argv: vec!["sh".into()],
+        background: Some(background),
+        stderr: Some(Stderr::WithStdout),
+        ..Exec::default()
+    };
+    let remove = RemoveExec { id: "exec-1".into(), gently: Some(true) };
     vec![
         ("request.walk_selection", request(RequestBody::Walk(walk))),
         ("request.chown_group", request(RequestBody::Chown(group))),
         ("request.find", request(RequestBody::Find(find))),
         ("request.replace_text", request(RequestBody::ReplaceText(replace))),
         ("request.move", request(RequestBody::Move(moved))),
+        ("request.exec_spooled", request(RequestBody::Exec(Box::new(exec)))),
+        ("request.remove_exec_gently", request(RequestBody::RemoveExec(remove))),
     ]
 }
 
 fn guest_messages_of_version_3() -> Vec<(&'static str, GuestMessage<'static>)> {
     let found = Match { path: "a/b.rs".into(), line: 7, text: vec![b'x', 0xff].into() };
+    let state = ExecState {
+        id: "exec-1".into(),
+        pid: 42,
+        oldest_offset: 10,
+        end_offset: 20,
+        exited: None,
+        argv: vec!["sh".into()],
+        label: Some("session\nbuild".into()),
+    };
     vec![
         ("matches", GuestMessage::Matches(vec![found])),
         ("replaced", GuestMessage::Replaced(Replaced { count: 3 })),
         ("failure.pattern", GuestMessage::Failure(Failure::new(ErrorKind::BadPattern, "the glob is empty"))),
+        ("exec_state.labelled", GuestMessage::ExecState(state)),
     ]
 }
 
 #[test]
 fn the_bytes_of_version_3_are_still_written_and_read() {
     check(V3, host_messages_of_version_3(), guest_messages_of_version_3());
+}
+
+#[test]
+fn an_exec_needs_version_3_only_for_what_is_new_in_it() {
+    let background = |label, spool_bytes| {
+        let background = Background { id: "a".into(), retain_bytes: None, label, spool_bytes };
+        Exec { background: Some(background), ..Exec::default() }
+    };
+    for (exec, want) in [
+        (Exec::default(), 1),
+        (background(None, None), 1),
+        (background(Some("x".into()), None), 3),
+        (background(None, Some(1)), 3),
+        (Exec { stderr: Some(Stderr::WithStdout), ..Exec::default() }, 3),
+    ] {
+        assert_eq!(RequestBody::Exec(Box::new(exec.clone())).needs(), want, "{exec:?}");
+    }
 }
 
 #[test]

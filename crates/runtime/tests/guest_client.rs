@@ -10,8 +10,8 @@ use futures_util::{StreamExt as _, stream};
 use lazaret_core::ports::Guest as _;
 use lazaret_core::{
     Body, Error, ExecEvent, ExecExit, ExecId, ExecInput, ExecOutput, ExecProblem, ExecSession, ExecSpec,
-    Existing, FileKind, FilePath, FileProblem, FileScope, Links, Owner, ReadRange, Resources, SandboxId,
-    Stdin, TreeQuery, Tty, WriteOptions, body_from_bytes,
+    Existing, FileKind, FilePath, FileProblem, FileScope, Keep, Links, Owner, ReadRange, Removal, Resources,
+    SandboxId, Stdin, TreeQuery, Tty, WriteOptions, body_from_bytes,
 };
 use lazaret_runtime::GuestClient;
 use support::socket::Socket;
@@ -73,6 +73,7 @@ async fn finish(mut session: ExecSession) -> (String, String, ExecOutput) {
         match next(&mut session).await.expect("an end before the channel closes") {
             ExecEvent::Stdout(bytes) => stdout.extend_from_slice(&bytes),
             ExecEvent::Stderr(bytes) => stderr.extend_from_slice(&bytes),
+            ExecEvent::Skipped(_) => {}
             ExecEvent::Exited(output) => {
                 assert_eq!(next(&mut session).await, None, "the end is the last event");
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -210,7 +211,7 @@ async fn a_background_exec_goes_on_and_is_attached_to_again() {
     let ready = Ready::new().await;
     let id = ExecId::from_bytes([7; 16]);
     let spec = sh("trap 'printf 4567; exit 5' USR1; printf 0123; while :; do sleep 0.02; done");
-    let mut first = ready.guest.exec_background(ready.id, id, &spec).await.unwrap();
+    let mut first = ready.guest.exec_background(ready.id, id, &spec, &Keep::default()).await.unwrap();
     assert!(first.pid > 0);
     assert_eq!(next(&mut first).await, Some(ExecEvent::Stdout(Bytes::from_static(b"0123"))));
     drop(first);
@@ -225,8 +226,11 @@ async fn a_background_exec_goes_on_and_is_attached_to_again() {
     let (stdout, _, output) = finish(second).await;
     assert_eq!((stdout.as_str(), output.exit, output.truncated), ("234567", ExecExit::Code(5), false));
 
-    ready.guest.remove_exec(ready.id, id).await.unwrap();
-    assert!(matches!(ready.guest.remove_exec(ready.id, id).await, Err(Error::NotFound { .. })));
+    ready.guest.remove_exec(ready.id, id, Removal::Kill).await.unwrap();
+    assert!(matches!(
+        ready.guest.remove_exec(ready.id, id, Removal::Kill).await,
+        Err(Error::NotFound { .. })
+    ));
     assert!(matches!(ready.guest.attach(ready.id, id, 0).await.map(drop), Err(Error::NotFound { .. })));
     ready.host.finish().await;
 }
@@ -235,7 +239,13 @@ async fn a_background_exec_goes_on_and_is_attached_to_again() {
 async fn output_that_nobody_read_in_time_is_told_as_truncated() {
     let ready = Ready::new().await;
     let id = ExecId::from_bytes([1; 16]);
-    drop(ready.guest.exec_background(ready.id, id, &sh("head -c 3000000 /dev/zero")).await.unwrap());
+    drop(
+        ready
+            .guest
+            .exec_background(ready.id, id, &sh("head -c 3000000 /dev/zero"), &Keep::default())
+            .await
+            .unwrap(),
+    );
     support::eventually("the exec ended", async || {
         ready.guest.list_execs(ready.id).await.unwrap()[0].output.is_some()
     })
@@ -430,7 +440,7 @@ async fn without_a_process_left_execs_are_refused_and_files_are_served() {
                   if os.fork() == 0: time.sleep(1000)\n \
                   except OSError: time.sleep(0.01)";
     let bomb = command(&["python3", "-c", script]);
-    drop(ready.guest.exec_background(ready.id, id, &bomb).await.unwrap());
+    drop(ready.guest.exec_background(ready.id, id, &bomb, &Keep::default()).await.unwrap());
     support::eventually("the sandbox is at its limit", async || {
         match ready.guest.exec(ready.id, &command(&["true"])).await {
             Err(Error::Exec { problem: ExecProblem::TooManyProcesses, .. }) => true,
@@ -446,7 +456,7 @@ async fn without_a_process_left_execs_are_refused_and_files_are_served() {
     let contents = ready.get(&FileScope::default(), "/tmp/file", ReadRange::default()).await.unwrap();
     assert_eq!(contents, b"still served");
     // Removing the exec kills all of it, and there is room again.
-    ready.guest.remove_exec(ready.id, id).await.unwrap();
+    ready.guest.remove_exec(ready.id, id, Removal::Kill).await.unwrap();
     support::eventually("there is room again", async || {
         match ready.guest.exec(ready.id, &command(&["true"])).await {
             Ok(session) => finish(session).await.2.exit == ExecExit::Code(0),

@@ -240,6 +240,7 @@ async fn background_execs_with_strange_ids_or_without_end_are_refused() {
             end_offset: 0,
             exited: None,
             argv: vec![],
+            label: None,
         })
     };
     for messages in [vec![state(b"short"), GuestMessage::Done], vec![state(&[1; 16]); 2000]] {

@@ -52,6 +52,7 @@ fn answer(failure: &Failure) -> (StatusCode, String) {
             | Error::NotFound { .. }
             | Error::AlreadyExists { .. }
             | Error::Refused { .. }
+            | Error::Over { .. }
             | Error::InUse { .. }
             | Error::File { .. }
             | Error::Exec { .. }

@@ -104,6 +104,7 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
         Error::AlreadyExists { .. } => (StatusCode::CONFLICT, "already_exists"),
         Error::Refused { .. } => (StatusCode::CONFLICT, "refused"),
         Error::Ended { .. } => (StatusCode::CONFLICT, "ended"),
+        Error::Over { .. } => (StatusCode::GONE, "over"),
         Error::InUse { .. } => (StatusCode::CONFLICT, "in_use"),
         Error::File { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "file_failed"),
         Error::Exec { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "exec_failed"),
@@ -118,6 +119,9 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
             | Limit::BackgroundExecs
             | Limit::Contexts
             | Limit::WaitingCells
+            | Limit::Sessions
+            | Limit::WaitingCommands
+            | Limit::Terminals
             | Limit::GuestConnections
             | Limit::Keys
             | Limit::Withdrawals
@@ -182,6 +186,7 @@ fn message(failure: &Failure) -> String {
         Failure::Core(Error::Ended { kind, id, reason, .. }) => {
             format!("{kind} {} ended during the request: {reason}", wire_id(id))
         }
+        Failure::Core(Error::Over { kind, id }) => format!("{kind} {} has ended", wire_id(id)),
         Failure::Core(Error::InUse { kind, id, by }) => format!("{kind} {} is in use by {by}", wire_id(id)),
         other => other.to_string(),
     }
@@ -360,6 +365,7 @@ mod tests {
                 state: State::Stopped,
                 reason: Reason::OutOfMemory,
             },
+            Error::Over { kind: Kind::Session, id: "x".to_owned() },
             Error::InUse { kind: Kind::Image, id: "x".to_owned(), by: "a sandbox".to_owned() },
             Error::File { path: "/x".to_owned(), problem: FileProblem::NoSpace },
             Error::Exec { what: "x".to_owned(), problem: ExecProblem::OutOfMemory },

@@ -17,8 +17,10 @@ mod ports;
 mod routes;
 mod sandboxes;
 mod server;
+mod sessions;
 mod target;
 mod templates;
+mod terminals;
 mod time;
 
 pub(crate) use error::Native;

@@ -4,7 +4,8 @@ use axum::http::Method;
 
 use super::error::Native;
 use super::{
-    accounts, contexts, events, execs, files, git, images, operations, ports, sandboxes, server, templates,
+    accounts, contexts, events, execs, files, git, images, operations, ports, sandboxes, server, sessions,
+    templates, terminals,
 };
 use crate::routing::Routes;
 
@@ -47,6 +48,20 @@ pub(crate) fn routes() -> Routes<Native> {
         .on(DELETE, "/lazaret/v1/sandboxes/{id}/contexts/{context}", contexts::delete)
         .on(POST, "/lazaret/v1/sandboxes/{id}/contexts/{context}/interrupt", contexts::interrupt)
         .stream(POST, "/lazaret/v1/sandboxes/{id}/contexts/{context}/execute", contexts::execute)
+        .on(POST, "/lazaret/v1/sandboxes/{id}/sessions", sessions::create)
+        .on(GET, "/lazaret/v1/sandboxes/{id}/sessions", sessions::list)
+        .on(GET, "/lazaret/v1/sandboxes/{id}/sessions/{session}", sessions::show)
+        .on(DELETE, "/lazaret/v1/sandboxes/{id}/sessions/{session}", sessions::delete)
+        .stream(POST, "/lazaret/v1/sandboxes/{id}/sessions/{session}/commands", sessions::run)
+        .on(GET, "/lazaret/v1/sandboxes/{id}/sessions/{session}/commands/{command}", sessions::command)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/sessions/{session}/commands/{command}/log", sessions::log)
+        .on(POST, "/lazaret/v1/sandboxes/{id}/sessions/{session}/commands/{command}/input", sessions::input)
+        .on(POST, "/lazaret/v1/sandboxes/{id}/terminals", terminals::create)
+        .on(GET, "/lazaret/v1/sandboxes/{id}/terminals", terminals::list)
+        .on(GET, "/lazaret/v1/sandboxes/{id}/terminals/{terminal}", terminals::show)
+        .on(DELETE, "/lazaret/v1/sandboxes/{id}/terminals/{terminal}", terminals::delete)
+        .on(PUT, "/lazaret/v1/sandboxes/{id}/terminals/{terminal}/size", terminals::resize)
+        .stream(GET, "/lazaret/v1/sandboxes/{id}/terminals/{terminal}/ws", terminals::attach)
         .on(GET, "/lazaret/v1/sandboxes/{id}/execs", execs::list)
         .on(DELETE, "/lazaret/v1/sandboxes/{id}/execs/{exec}", execs::delete)
         .stream(GET, "/lazaret/v1/sandboxes/{id}/execs/{exec}/output", execs::output)

@@ -11,7 +11,9 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::error::ErrorBody;
 use super::target::Asked;
-use super::{accounts, contexts, events, execs, files, git, images, ports, sandboxes, templates};
+use super::{
+    accounts, contexts, events, execs, files, git, images, ports, sandboxes, sessions, templates, terminals,
+};
 use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
@@ -86,9 +88,9 @@ pub fn open_api() -> String {
     security(("key" = [])),
     modifiers(&Key),
     components(schemas(
-        execs::wire::Started, execs::wire::Chunk, execs::wire::Exited, execs::wire::Failed,
+        execs::wire::Started, execs::wire::Chunk, execs::wire::Skipped, execs::wire::Exited, execs::wire::Failed,
         execs::wire::Control, execs::wire::Told, events::wire::Event, files::wire::Directory, contexts::wire::Shown, contexts::wire::CodeError,
-        contexts::wire::CellEnded,
+        contexts::wire::CellEnded, sessions::wire::LogEnd,
         // Of parameters, which do not bring theirs along.
         sandboxes::wire::Order, images::wire::Source
     )),
@@ -99,6 +101,10 @@ pub fn open_api() -> String {
         ports::ask,
         execs::exec, execs::run, execs::list, execs::output, execs::delete, execs::socket,
         contexts::create, contexts::list, contexts::delete, contexts::interrupt, contexts::execute,
+        sessions::create, sessions::list, sessions::show, sessions::delete, sessions::run, sessions::command,
+        sessions::log, sessions::input,
+        terminals::create, terminals::list, terminals::show, terminals::delete, terminals::resize,
+        terminals::attach,
         files::read, files::write, files::remove, files::change,
         git::clone, git::init, git::status, git::branches, git::create_branch, git::delete_branch,
         git::checkout, git::add, git::commit, git::push, git::pull, git::history, git::remotes,

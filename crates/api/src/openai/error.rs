@@ -133,7 +133,9 @@ fn core(error: &Error, context: &RequestContext) -> Verdict {
         Error::Refused { state, .. } => bad(None, None, format!("Container is {state}.")),
         Error::Ended { state: State::Expired, .. } => bad(None, None, "Container is expired.".to_owned()),
         Error::Ended { state, reason, .. } => bad(None, None, format!("Container is {state}: {reason}.")),
-        Error::AlreadyExists { .. } | Error::InUse { .. } => bad(None, None, sentence(error)),
+        Error::AlreadyExists { .. } | Error::InUse { .. } | Error::Over { .. } => {
+            bad(None, None, sentence(error))
+        }
         Error::File { problem: problem @ (FileProblem::NoSpace | FileProblem::ReadOnly), .. } => {
             bad(None, None, format!("The container cannot take the file: {problem}."))
         }
@@ -178,7 +180,10 @@ fn limited(limit: Limit, error: &Error) -> Verdict {
         | Limit::CatalogueEntries
         | Limit::BackgroundExecs
         | Limit::Contexts
-        | Limit::WaitingCells => {
+        | Limit::WaitingCells
+        | Limit::Sessions
+        | Limit::WaitingCommands
+        | Limit::Terminals => {
             let code = Some("rate_limit_exceeded");
             let body = ErrorBody { message: sentence(error), kind: "requests", param: None, code };
             (StatusCode::TOO_MANY_REQUESTS, body)
@@ -214,9 +219,14 @@ fn not_found(kind: Kind, id: &str, context: &RequestContext) -> Verdict {
         }
         // No request of this contract names an image: the server's own is missing.
         Kind::Image => return internal(),
-        Kind::Account | Kind::Key | Kind::Exec | Kind::Context | Kind::Template => {
-            (None, format!("No such {kind}: {id}"))
-        }
+        Kind::Account
+        | Kind::Key
+        | Kind::Exec
+        | Kind::Context
+        | Kind::Template
+        | Kind::Session
+        | Kind::Command
+        | Kind::Terminal => (None, format!("No such {kind}: {id}")),
     };
     invalid(StatusCode::NOT_FOUND, None, param.map(str::to_owned), message)
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lazaret_core::{
     BackgroundExec, Error, ExecEvent, ExecExit, ExecId, ExecInput, ExecOutput, ExecProblem, ExecSession,
-    ExecSpec, Result, Timestamp,
+    ExecSpec, Keep, Result, Timestamp,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -171,6 +171,7 @@ pub(super) struct Background {
     pub(super) id: ExecId,
     started_at: Timestamp,
     command: Vec<String>,
+    label: Option<String>,
     input: Mutex<Option<mpsc::Sender<ExecInput>>>,
     log: watch::Sender<Log>,
 }
@@ -179,6 +180,7 @@ impl Background {
     pub(super) fn keep(
         id: ExecId,
         spec: &ExecSpec,
+        keep: &Keep,
         session: ExecSession,
         started_at: Timestamp,
     ) -> Arc<Self> {
@@ -187,6 +189,7 @@ impl Background {
             id,
             started_at,
             command: spec.command.clone(),
+            label: keep.label.clone(),
             input: Mutex::new(Some(input)),
             log: watch::Sender::default(),
         });
@@ -254,6 +257,7 @@ impl Background {
             output,
             output_bytes: log.events.iter().map(length).sum(),
             oldest_offset: 0,
+            label: self.label.clone(),
         }
     }
 }
@@ -261,7 +265,7 @@ impl Background {
 fn length(event: &ExecEvent) -> u64 {
     match event {
         ExecEvent::Stdout(bytes) | ExecEvent::Stderr(bytes) => bytes.len() as u64,
-        ExecEvent::Exited(_) => 0,
+        ExecEvent::Skipped(_) | ExecEvent::Exited(_) => 0,
     }
 }
 

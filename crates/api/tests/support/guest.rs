@@ -9,8 +9,8 @@ use futures_util::{StreamExt, stream};
 use lazaret_core::ports::{Guest, GuestStream, Listing, Matches};
 use lazaret_core::{
     BackgroundExec, Body, Clock, Error, ExecId, ExecSession, ExecSpec, Existing, FileEntry, FilePath,
-    FileProblem, FileScope, Kind, Limit, Links, ManualClock, Owner, ReadRange, Result, SandboxId, TreeQuery,
-    WriteOptions, collect,
+    FileProblem, FileScope, Keep, Kind, Limit, Links, ManualClock, Owner, ReadRange, Removal, Result,
+    SandboxId, TreeQuery, WriteOptions, collect,
 };
 use tokio::sync::watch;
 
@@ -133,10 +133,16 @@ impl Guest for MemoryGuest {
         exec::start(spec, script, self.running.clone())
     }
 
-    async fn exec_background(&self, sandbox: SandboxId, id: ExecId, spec: &ExecSpec) -> Result<ExecSession> {
+    async fn exec_background(
+        &self,
+        sandbox: SandboxId,
+        id: ExecId,
+        spec: &ExecSpec,
+        keep: &Keep,
+    ) -> Result<ExecSession> {
         let script = self.with(sandbox, |world| world.tree_file(spec))?;
         let session = exec::start(spec, script, self.running.clone())?;
-        let background = Background::keep(id, spec, session, self.clock.now());
+        let background = Background::keep(id, spec, keep, session, self.clock.now());
         self.with(sandbox, |world| {
             world.execs.push(Arc::clone(&background));
             Ok(())
@@ -153,7 +159,7 @@ impl Guest for MemoryGuest {
         self.with(sandbox, |world| Ok(world.execs.iter().map(|exec| exec.describe()).collect()))
     }
 
-    async fn remove_exec(&self, sandbox: SandboxId, id: ExecId) -> Result<()> {
+    async fn remove_exec(&self, sandbox: SandboxId, id: ExecId, _removal: Removal) -> Result<()> {
         self.with(sandbox, |world| {
             let at = world.execs.iter().position(|exec| exec.id == id);
             world.execs.remove(at.ok_or_else(|| Error::not_found(Kind::Exec, id))?).kill();

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::GuestStream;
 use crate::{
-    BackgroundExec, Body, ExecId, ExecSession, ExecSpec, Existing, FileEntry, FilePath, FileScope, LineMatch,
-    Links, Owner, ReadRange, Result, SandboxId, TreeQuery, WriteOptions,
+    BackgroundExec, Body, ExecId, ExecSession, ExecSpec, Existing, FileEntry, FilePath, FileScope, Keep,
+    LineMatch, Links, Owner, ReadRange, Removal, Result, SandboxId, TreeQuery, WriteOptions,
 };
 
 /// The entries of a directory or a tree.
@@ -43,16 +43,22 @@ pub trait Guest: Send + Sync {
     async fn exec(&self, sandbox: SandboxId, spec: &ExecSpec) -> Result<ExecSession>;
 
     /// Starts a process that outlives the session, and attaches to it from its first byte.
-    async fn exec_background(&self, sandbox: SandboxId, id: ExecId, spec: &ExecSpec) -> Result<ExecSession>;
+    async fn exec_background(
+        &self,
+        sandbox: SandboxId,
+        id: ExecId,
+        spec: &ExecSpec,
+        keep: &Keep,
+    ) -> Result<ExecSession>;
 
-    /// Attaches to a background exec, from this offset of its output on.
+    /// Attaches to a background exec, from this offset of its output on; from its end for one that is beyond it.
     async fn attach(&self, sandbox: SandboxId, id: ExecId, offset: u64) -> Result<ExecSession>;
 
     /// The background execs that the guest still knows.
     async fn list_execs(&self, sandbox: SandboxId) -> Result<Vec<BackgroundExec>>;
 
     /// Forgets a background exec, and kills it if it runs.
-    async fn remove_exec(&self, sandbox: SandboxId, id: ExecId) -> Result<()>;
+    async fn remove_exec(&self, sandbox: SandboxId, id: ExecId, removal: Removal) -> Result<()>;
 
     /// What a path is; whether the last component is followed if it is a link, `links` says.
     async fn stat(

@@ -9,6 +9,7 @@
 //! A caller that hangs up changes nothing: the task goes on. After `Delete` the task ends and the mailbox closes, which
 //! every later sender reads as "not found".
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use super::network;
 use super::start_command;
 use super::table::Entry;
 use crate::ports::{Death, RuntimeSpec};
+use crate::sandbox::check_env;
 use crate::{
     Decision, EgressPolicy, Error, EventKind, Kind, Reason, Resources, Result, Sandbox, SandboxChanges,
     SandboxId, State, Verb, limits,
@@ -49,6 +51,8 @@ pub(super) enum Task {
     SetNetwork(EgressPolicy),
     /// Other labels, time limits, bounds.
     Update(SandboxChanges),
+    /// Variables of later execs: names to take away, then values to set.
+    SetEnv { unset: Vec<String>, set: BTreeMap<String, String> },
 }
 
 pub(super) fn mailbox() -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
@@ -92,6 +96,7 @@ impl Driver {
                         Task::Apply { verb, reason, grace } => self.apply(verb, reason, grace).await,
                         Task::SetNetwork(policy) => self.set_network(policy).await,
                         Task::Update(changes) => self.update(changes).await,
+                        Task::SetEnv { unset, set } => self.set_env(&unset, set).await,
                     };
                     let after = self.entry.record().state;
                     if before.is_live() != after.is_live() {
@@ -278,6 +283,16 @@ impl Driver {
         Ok(self.entry.snapshot())
     }
 
+    async fn set_env(&self, unset: &[String], mut set: BTreeMap<String, String>) -> Result<Sandbox> {
+        let mut changed = self.entry.snapshot();
+        changed.env.retain(|name, _| !unset.contains(name));
+        changed.env.append(&mut set);
+        check_env(&changed.env)?;
+        self.entry.replace(changed.clone());
+        self.context.ports.store.update_sandbox(&changed).await?;
+        Ok(self.entry.snapshot())
+    }
+
     async fn guest_died(&self, death: Death) {
         let record = self.entry.record();
         if !record.state.is_live() {
@@ -310,6 +325,8 @@ impl Driver {
         if !state.is_live() {
             *self.entry.home.lock().expect("no panic under this lock") = None;
             self.entry.interpreters.forget().await;
+            self.entry.sessions.forget().await;
+            self.entry.terminals.forget();
         }
         self.context.ports.store.update_sandbox(&record).await?;
         let kind = EventKind::StateChanged { state, reason };

@@ -7,14 +7,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::context::Context;
-use super::interpreters::{self, run::Script};
+use super::interpreters::{self, figures::Figures, run::Script};
 use super::sandboxes::use_sandbox;
+use super::shell::mixed;
 use super::table::Entry;
 use crate::sandbox::{check_env, check_user};
 use crate::{
-    BackgroundExec, Caller, Error, ExecEvent, ExecId, ExecInput, ExecProblem, ExecResult, ExecSession,
-    ExecSpec, ImageConfig, Language, Result, Sandbox, SandboxId, Scope, Stdin, WriteOptions, body_from_bytes,
-    limits,
+    BackgroundExec, Caller, Error, ExecEvent, ExecId, ExecInput, ExecOutput, ExecProblem, ExecResult,
+    ExecSession, ExecSpec, ImageConfig, Keep, Language, MixedResult, Removal, Result, Sandbox, SandboxId,
+    Scope, StderrTo, Stdin, WriteOptions, body_from_bytes, limits,
 };
 
 /// What `PATH` is where neither image, sandbox nor exec sets it: the default of Debian and of container engines.
@@ -90,7 +91,12 @@ impl Execs {
         check(&spec)?;
         let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
         let exec = ExecId::from_bytes(self.context.ports.ids.next(self.context.now()));
-        let started = self.context.ports.guest.exec_background(id, exec, &complete(&entry, spec)).await;
+        let started = self
+            .context
+            .ports
+            .guest
+            .exec_background(id, exec, &complete(&entry, spec), &Keep::default())
+            .await;
         let session = guard.counted(started).await?;
         Ok((exec, session.holding(guard)))
     }
@@ -128,7 +134,7 @@ impl Execs {
     pub async fn remove(&self, caller: &Caller, id: SandboxId, exec: ExecId) -> Result<()> {
         caller.need(Scope::SandboxesWrite)?;
         let (_, guard) = use_sandbox(&self.context, caller, id).await?;
-        guard.counted(self.context.ports.guest.remove_exec(id, exec).await).await
+        guard.counted(self.context.ports.guest.remove_exec(id, exec, Removal::Kill).await).await
     }
 
     /// Runs a snippet with the image's interpreter, without state kept between calls. Python forks the sandbox's warm
@@ -136,7 +142,31 @@ impl Execs {
     ///
     /// # Errors
     /// As [`Execs::run`]; [`Error::Exec`] with [`ExecProblem::NoInterpreter`] if the image lacks it.
-    pub async fn run_code(&self, caller: &Caller, id: SandboxId, run: RunSpec) -> Result<ExecResult> {
+    pub async fn run_code(&self, caller: &Caller, id: SandboxId, mut run: RunSpec) -> Result<ExecResult> {
+        run.timeout = run.timeout.or(Some(limits::EXEC_TIMEOUT_DEFAULT));
+        self.run_snippet(caller, id, run, None, async |session| finish(session, Bytes::new()).await).await
+    }
+
+    /// Runs a snippet as `python3 -u - ARGS` or `node -e CODE ARGS` would: unbuffered, with both streams in one, and
+    /// without a time limit unless it has its own. Figures that warm Python shows are collected.
+    ///
+    /// # Errors
+    /// As [`Execs::run_code`].
+    pub async fn run_code_mixed(&self, caller: &Caller, id: SandboxId, run: RunSpec) -> Result<MixedResult> {
+        let figures = Figures::default();
+        let collect = async |session| mixed(session, Bytes::new()).await;
+        let result = self.run_snippet(caller, id, run, Some(figures.clone()), collect).await?;
+        Ok(MixedResult { figures: figures.take(), ..result })
+    }
+
+    async fn run_snippet<T: HasEnd>(
+        &self,
+        caller: &Caller,
+        id: SandboxId,
+        run: RunSpec,
+        mixed: Option<Figures>,
+        collect: impl AsyncFn(ExecSession) -> Result<T>,
+    ) -> Result<T> {
         caller.need(Scope::SandboxesWrite)?;
         if run.code.len() > limits::RUN_CODE_MAX_BYTES {
             let reason = format!("is longer than {} bytes", limits::RUN_CODE_MAX_BYTES);
@@ -147,33 +177,44 @@ impl Execs {
         // A file of its own for each run, so that two at once do not meet; the snippet's user can read it.
         let token = ExecId::from_bytes(self.context.ports.ids.next(self.context.now()));
         let path = crate::FilePath::new(format!("/tmp/.lazaret-{token}{}", snippet.extension).into_bytes())?;
-        let mut command = vec![snippet.program.to_owned(), path.to_text()];
-        command.extend(run.args);
+        let mut command = vec![snippet.program.to_owned()];
+        match (run.language, &mixed) {
+            (_, None) => {}
+            (Language::Python, Some(_)) => command.push("-u".to_owned()),
+            (Language::JavaScript | Language::TypeScript, Some(_)) => {
+                command.extend(["-e", UNNAMED_SCRIPT].map(str::to_owned));
+            }
+        }
+        command.push(path.to_text());
+        command.extend(run.args.iter().cloned());
         let spec = ExecSpec {
             command,
             cwd: run.cwd,
             env: run.env,
-            timeout: run.timeout.or(Some(limits::EXEC_TIMEOUT_DEFAULT)),
+            timeout: run.timeout,
             output_limit_bytes: Some(limits::EXEC_OUTPUT_MAX_BYTES),
+            stderr: if mixed.is_some() { StderrTo::Stdout } else { StderrTo::Own },
             ..ExecSpec::default()
         };
         check(&spec)?;
         let runtime = &self.context.ports.runtime;
         let kills = runtime.oom_kills(id).await.unwrap_or(u64::MAX);
-        if run.language == Language::Python
-            && let Some(session) = self.start_warm(&entry, &spec, &snippet.code).await?
-        {
-            guard.counted(Ok(())).await?;
-            let mut result = finish(session.holding(guard), Bytes::new()).await?;
-            result.output.oom =
-                result.output.was_killed() && runtime.oom_kills(id).await.is_ok_and(|now| now > kills);
-            return Ok(result);
+        if run.language == Language::Python {
+            let script =
+                Script { path: &path.to_text(), code: &snippet.code, args: &run.args, env: &spec.env, mixed };
+            if let Some(session) = self.start_warm(&entry, &spec, &script).await? {
+                guard.counted(Ok(())).await?;
+                let mut result = collect(session.holding(guard)).await?;
+                let end = result.end();
+                end.oom = end.was_killed() && runtime.oom_kills(id).await.is_ok_and(|now| now > kills);
+                return Ok(result);
+            }
         }
         let scope = super::files::default_scope(&entry.record(), &entry.image_config);
         let options = WriteOptions { mode: 0o600, parents: true };
         let guest = &self.context.ports.guest;
         guest.write(id, &scope, &path, &options, body_from_bytes(snippet.code)).await?;
-        let result = self.run(caller, id, spec, Bytes::new()).await;
+        let result = async { collect(self.start(caller, id, spec).await?).await }.await;
         if let Err(error) = guest.remove(id, &scope, &path, false).await {
             tracing::debug!(sandbox.id = %id, error = &error as &dyn std::error::Error, "a snippet stayed behind");
         }
@@ -187,14 +228,39 @@ impl Execs {
     }
 
     /// Starts `python3 PATH ARGS...` as a fork of the warm interpreter; `None` where it has to be started afresh.
-    async fn start_warm(&self, entry: &Entry, spec: &ExecSpec, code: &Bytes) -> Result<Option<ExecSession>> {
-        let [_, path, args @ ..] = spec.command.as_slice() else { return Ok(None) };
+    async fn start_warm(
+        &self,
+        entry: &Entry,
+        spec: &ExecSpec,
+        script: &Script<'_>,
+    ) -> Result<Option<ExecSession>> {
         let base = complete(entry, ExecSpec::default());
-        let script = Script { path, code, args, env: &spec.env };
         let bounds = ExecSpec { cwd: spec.cwd.clone().or_else(|| base.cwd.clone()), ..spec.clone() };
         let clock = Arc::clone(&self.context.ports.clock);
         let guest = &*self.context.ports.guest;
-        interpreters::run::start(&entry.interpreters, guest, clock, entry.id, &base, &script, &bounds).await
+        interpreters::run::start(&entry.interpreters, guest, clock, entry.id, &base, script, &bounds).await
+    }
+}
+
+/// Runs the file that is Node's first argument as if Node had the program without a file: `process.argv` has no name of it.
+const UNNAMED_SCRIPT: &str = "const lazaretFile = process.argv.splice(1, 1)[0]; \
+    if (lazaretFile.endsWith('.mjs')) import(require('url').pathToFileURL(lazaretFile).href); \
+    else require(lazaretFile);";
+
+/// A result that says how the exec ended.
+trait HasEnd {
+    fn end(&mut self) -> &mut ExecOutput;
+}
+
+impl HasEnd for ExecResult {
+    fn end(&mut self) -> &mut ExecOutput {
+        &mut self.output
+    }
+}
+
+impl HasEnd for MixedResult {
+    fn end(&mut self) -> &mut ExecOutput {
+        &mut self.end
     }
 }
 
@@ -247,6 +313,7 @@ async fn finish(session: ExecSession, stdin: Bytes) -> Result<ExecResult> {
             match event? {
                 ExecEvent::Stdout(chunk) => stdout.extend_from_slice(&chunk),
                 ExecEvent::Stderr(chunk) => stderr.extend_from_slice(&chunk),
+                ExecEvent::Skipped(_) => {}
                 ExecEvent::Exited(output) => {
                     return Ok(ExecResult { stdout: stdout.freeze(), stderr: stderr.freeze(), output });
                 }

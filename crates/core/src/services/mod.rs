@@ -4,6 +4,7 @@
 //! ```text
 //!   Sandboxes ── table ── one driver task a sandbox ──▶ Runtime, Store
 //!   Execs ── warm Python ── Interpreters
+//!   Sessions · Terminals ── execs in the background ──▶ Guest
 //!   Execs · Files · Catalogue ── lease guard ──▶ Guest        Git ── lease guard ──▶ Git
 //!   Uploads ──▶ Blobs, Store        Accounts · Images · Events ──▶ Store, Images
 //!   Images ── one pull an image ──▶ Images port        Templates ── one task a template ──▶ Images, Runtime, Store
@@ -37,12 +38,15 @@ mod pulls;
 mod reconcile;
 mod sandboxes;
 mod secrets;
+mod sessions;
 mod settings;
+mod shell;
 mod signed_files;
 mod start;
 mod start_command;
 mod table;
 mod templates;
+mod terminals;
 mod uploads;
 
 pub use accounts::{Accounts, NewKey};
@@ -63,8 +67,11 @@ pub use lease::InUse;
 pub use previews::{Admission, Previews, Ticket};
 pub use pulls::Pull;
 pub use sandboxes::{SandboxFilter, Sandboxes};
+pub use sessions::{LogStream, Sessions, Until};
 pub use settings::{ImageSettings, PullPolicy, Settings, Tier};
+pub use shell::ShellSpec;
 pub use signed_files::{FileProof, SignedFiles};
 pub use start::Services;
 pub use templates::Templates;
+pub use terminals::Terminals;
 pub use uploads::{NewUpload, StagedUpload, Uploads};

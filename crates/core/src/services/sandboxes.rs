@@ -1,5 +1,6 @@
 //! Making, finding, listing and ending sandboxes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -335,6 +336,25 @@ impl Sandboxes {
         super::network::check(&self.context, &policy)?;
         let entry = find_current(&self.context, caller, id).await?;
         driver::send(&entry, driver::Task::SetNetwork(policy)).await
+    }
+
+    /// Changes the variables of later execs: takes away what `unset` names, then sets what `set` says. What the image
+    /// configures stays beneath it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Invalid`] for what is no variable, or for too many; [`Error::Refused`] if the sandbox
+    /// does not run.
+    pub async fn set_env(
+        &self,
+        caller: &Caller,
+        id: SandboxId,
+        unset: Vec<String>,
+        set: BTreeMap<String, String>,
+    ) -> Result<Sandbox> {
+        caller.need(Scope::SandboxesWrite)?;
+        crate::sandbox::check_env(&set)?;
+        let (entry, guard) = use_sandbox(&self.context, caller, id).await?;
+        guard.counted(driver::send(&entry, driver::Task::SetEnv { unset, set }).await).await
     }
 
     /// What a sandbox uses now. Does not count as use.

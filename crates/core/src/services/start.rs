@@ -16,7 +16,8 @@ use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
     Accounts, Audit, Builds, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters, Previews,
-    Sandboxes, SignedFiles, Templates, Uploads, builds, driver, events, network, pulls, reconcile, templates,
+    Sandboxes, Sessions, SignedFiles, Templates, Terminals, Uploads, builds, driver, events, network, pulls,
+    reconcile, templates,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -34,6 +35,10 @@ pub struct Services {
     pub actions: Actions,
     /// Interpreters in sandboxes that keep their variables.
     pub interpreters: Interpreters,
+    /// Shells in sandboxes that keep their state.
+    pub sessions: Sessions,
+    /// Terminals in sandboxes.
+    pub terminals: Terminals,
     /// Files in sandboxes, by path.
     pub files: Files,
     /// Git in sandboxes.
@@ -107,6 +112,8 @@ impl Services {
                 files: Files { context: shared() },
             },
             interpreters: Interpreters { context: shared() },
+            sessions: Sessions { context: shared() },
+            terminals: Terminals { context: shared() },
             files: Files { context: shared() },
             git: Git { context: shared() },
             catalogue: Catalogue { context: shared() },

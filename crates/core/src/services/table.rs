@@ -9,6 +9,8 @@ use super::catalogue::Known;
 use super::driver::Command;
 use super::interpreters::Slot;
 use super::lease::Activity;
+use super::sessions::SessionSlot;
+use super::terminals::TerminalSlot;
 use crate::{AccountId, Error, FilePath, ImageConfig, Kind, Limit, Result, Sandbox, SandboxId, State};
 
 /// One sandbox in memory.
@@ -28,6 +30,10 @@ pub(super) struct Entry {
     pub(super) home: Mutex<Option<String>>,
     /// Warm Python and its contexts.
     pub(super) interpreters: Slot,
+    /// Shell sessions.
+    pub(super) sessions: SessionSlot,
+    /// Terminals.
+    pub(super) terminals: TerminalSlot,
     record: watch::Sender<Arc<Sandbox>>,
 }
 
@@ -48,6 +54,8 @@ impl Entry {
             staged: Mutex::default(),
             home: Mutex::default(),
             interpreters: Slot::default(),
+            sessions: SessionSlot::default(),
+            terminals: TerminalSlot::default(),
             record: watch::Sender::new(Arc::new(record)),
         }
     }

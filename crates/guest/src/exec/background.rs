@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lazaret_protocol::limits::{DATA_MAX, EXEC_ID_MAX, LISTED_ARGV_MAX};
+use lazaret_protocol::limits::{DATA_MAX, EXEC_ID_MAX, LABEL_MAX, LISTED_ARGV_MAX};
 use lazaret_protocol::{Background, ByteString, ErrorKind, Exec, ExecState, Exited, Failure, GuestMessage};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 
@@ -23,6 +23,7 @@ use super::launch::Launched;
 use super::lifetime::Lifetime;
 use super::output::{Found, Output};
 use super::scrollback::Scrollback;
+use super::spool::Spool;
 use crate::connection::Connection;
 use crate::processes::{End, Process, Processes};
 use crate::serve::Guest;
@@ -41,6 +42,7 @@ const RETAIN_MAX: u32 = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Task {
     argv: Vec<ByteString>,
+    label: Option<ByteString>,
     process: Arc<Process>,
     state: Mutex<State>,
     /// Rings when there are requests for the pump.
@@ -60,11 +62,13 @@ pub(crate) struct State {
     pub(crate) input_ends: bool,
     /// A new size of the terminal: rows and columns.
     pub(crate) resize: Option<(u16, u16)>,
+    /// Nobody wants the program any more: it is to be asked to end.
+    abandoned: bool,
     watchers: Vec<Arc<OwnedFd>>,
 }
 
 impl Task {
-    /// The shared state. Never held across a system call that waits.
+    /// The shared state. Never held across a system call that waits for anything but the disk.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,6 +111,7 @@ impl Task {
             end_offset: state.scrollback.end(),
             exited: state.exited.clone(),
             argv: argv.collect(),
+            label: self.label.clone(),
         }
     }
 }
@@ -149,9 +154,14 @@ impl Tasks {
         self.lock().iter().map(|(id, task)| task.describe(id)).collect()
     }
 
-    /// Forgets an exec; if it runs, it and its group are killed.
-    pub(crate) fn remove(&self, processes: &Processes, id: &[u8]) -> Result<(), Failure> {
+    /// Forgets an exec; if it runs, it and its group are killed, or asked first if it is to go gently.
+    pub(crate) fn remove(&self, processes: &Processes, id: &[u8], gently: bool) -> Result<(), Failure> {
         let task = self.lock().remove(id).ok_or_else(unknown)?;
+        if gently {
+            task.state().abandoned = true;
+            task.wake_pump();
+            return Ok(());
+        }
         // One that has ended needs no killing.
         let _ = processes.signal_finally(&task.process, libc::SIGKILL);
         Ok(())
@@ -238,20 +248,34 @@ fn register(
     background: &Background,
     process: &Arc<Process>,
 ) -> Result<Arc<Task>, Failure> {
-    let Background { id, retain_bytes } = background;
+    let Background { id, retain_bytes, label, spool_bytes } = background;
+    if label.as_ref().is_some_and(|label| label.len() > LABEL_MAX) {
+        let sentence = format!("the label of a background exec has at most {LABEL_MAX} bytes");
+        return Err(Failure::new(ErrorKind::BadRequest, sentence));
+    }
     let retain = retain_bytes.unwrap_or(RETAIN_DEFAULT).min(RETAIN_MAX);
+    let mut scrollback = Scrollback::new(usize::try_from(retain).unwrap_or(usize::MAX));
+    if let Some(capacity) = spool_bytes {
+        let spool = Spool::open(*capacity).map_err(|errno| {
+            let sentence = "the sandbox's disk has no place for the output of a background exec";
+            Failure::new(ErrorKind::Other, sentence).with_errno(errno.raw_os_error())
+        })?;
+        scrollback = scrollback.with_spool(spool);
+    }
     let requests_bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
         .map_err(|_| Failure::new(ErrorKind::OutOfMemory, "the guest is out of descriptors"))?;
     let state = State {
-        scrollback: Scrollback::new(usize::try_from(retain).unwrap_or(usize::MAX)),
+        scrollback,
         exited: None,
         input: Vec::new(),
         input_ends: false,
         resize: None,
+        abandoned: false,
         watchers: Vec::new(),
     };
     let task = Arc::new(Task {
         argv: exec.argv.clone(),
+        label: label.clone(),
         process: Arc::clone(process),
         state: Mutex::new(state),
         requests_bell,
@@ -320,6 +344,11 @@ impl Pump<'_> {
 
     fn serve_requests(&mut self) {
         silence(self.task.requests_bell.as_fd());
+        if std::mem::take(&mut self.task.state().abandoned)
+            && let Some(order) = self.lifetime.abandon(clock::now())
+        {
+            super::carry_out(self.processes, &self.task.process, self.has_terminal, order);
+        }
         let mut state = self.task.state();
         if let Some((rows, columns)) = state.resize.take() {
             self.input.resize(rows, columns);

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use lazaret_protocol::{ErrorKind, Failure};
+use lazaret_protocol::{ErrorKind, Failure, Stderr};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
@@ -79,10 +79,17 @@ fn pipe_ends(guest: &Guest, plan: &Plan) -> rustix::io::Result<Ends> {
         (guest.null.try_clone().map_err(|_| Errno::MFILE)?, Input::none())
     };
     let (out_reader, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (err_reader, stderr) = pipe_with(PipeFlags::CLOEXEC)?;
     give(&stdout, plan)?;
-    give(&stderr, plan)?;
-    let outputs = vec![Output::pipe(Stream::Stdout, out_reader)?, Output::pipe(Stream::Stderr, err_reader)?];
+    let mut outputs = vec![Output::pipe(Stream::Stdout, out_reader)?];
+    let stderr = match plan.stderr {
+        Some(Stderr::WithStdout) => stdout.try_clone().map_err(|_| Errno::MFILE)?,
+        None => {
+            let (err_reader, stderr) = pipe_with(PipeFlags::CLOEXEC)?;
+            give(&stderr, plan)?;
+            outputs.push(Output::pipe(Stream::Stderr, err_reader)?);
+            stderr
+        }
+    };
     Ok(Ends { input, outputs, stdin, stdout, stderr })
 }
 

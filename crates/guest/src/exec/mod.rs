@@ -18,6 +18,7 @@ mod lifetime;
 mod output;
 mod plan;
 mod scrollback;
+mod spool;
 mod terminal;
 
 use std::os::fd::{AsFd, BorrowedFd};

@@ -17,6 +17,21 @@ pub(crate) enum Stream {
     Stderr,
 }
 
+impl Stream {
+    /// How a spool writes it.
+    pub(crate) fn byte(self) -> u8 {
+        match self {
+            Self::Stdout => 1,
+            Self::Stderr => 2,
+        }
+    }
+
+    /// What a spool wrote.
+    pub(crate) fn from_byte(byte: u8) -> Self {
+        if byte == Self::Stderr.byte() { Self::Stderr } else { Self::Stdout }
+    }
+}
+
 /// What one reading found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {

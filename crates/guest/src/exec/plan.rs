@@ -3,7 +3,7 @@
 use std::ffi::CString;
 
 use lazaret_protocol::limits::{PATH_MAX, TTY_SIDE_MAX};
-use lazaret_protocol::{ByteString, ErrorKind, Exec, Failure, Tty};
+use lazaret_protocol::{ByteString, ErrorKind, Exec, Failure, Stderr, Tty};
 
 use crate::sys::child::CStringArray;
 use crate::users::{self, Identity};
@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) tty: Option<Tty>,
     /// Standard input is a pipe from the host.
     pub(crate) stdin: bool,
+    /// Where standard error goes, if not into a pipe of its own.
+    pub(crate) stderr: Option<Stderr>,
 }
 
 impl Plan {
@@ -68,6 +70,7 @@ impl Plan {
             identity,
             tty: exec.tty.clone(),
             stdin: exec.stdin,
+            stderr: exec.stderr,
         })
     }
 }

@@ -1,9 +1,9 @@
-//! The latest output of a background exec, addressed by offset. Pure.
+//! The latest output of a background exec, addressed by offset. Pure, but for its spool.
 //!
 //! ```text
 //!   offset   oldest                                       end
 //!              ├── out ──┼─ err ─┼──────── out ─────────────┤      pieces, in the order in which they were read
-//!   dropped ◀──┘ when there are too many bytes, or too many pieces
+//!   dropped ◀──┘ when there are too many bytes, or too many pieces; into the spool, if there is one
 //! ```
 //!
 //! An offset counts the bytes of both streams together from the first one on, for ever; it never goes back.
@@ -11,10 +11,15 @@
 use std::collections::VecDeque;
 
 use super::output::Stream;
+use super::spool::Spool;
 
 /// Most pieces. A program that alternates between the streams byte by byte would otherwise cost more for pieces than
 /// for bytes.
 const PIECES_MAX: usize = 4096;
+
+/// What goes to a spool goes in portions of at least this many bytes, or this many pieces: each is a write to the disk.
+const SPOOL_PORTION_BYTES: usize = 64 * 1024;
+const SPOOL_PORTION_PIECES: usize = PIECES_MAX / 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Piece {
@@ -30,6 +35,7 @@ pub(crate) struct Scrollback {
     pieces: VecDeque<Piece>,
     capacity: usize,
     end: u64,
+    spool: Option<Spool>,
 }
 
 /// Output from some offset on.
@@ -46,11 +52,23 @@ pub(crate) struct Slice {
 impl Scrollback {
     /// Keeps the latest `capacity` bytes. Memory is taken as it is needed.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { bytes: VecDeque::new(), pieces: VecDeque::new(), capacity, end: 0 }
+        Self { bytes: VecDeque::new(), pieces: VecDeque::new(), capacity, end: 0, spool: None }
+    }
+
+    /// The same, with what no longer fits kept in `spool`.
+    pub(crate) fn with_spool(self, spool: Spool) -> Self {
+        // A piece is at most as long as a portion, so that none is ever cut on its way in.
+        let capacity = self.capacity.max(2 * SPOOL_PORTION_BYTES);
+        Self { spool: Some(spool), capacity, ..self }
     }
 
     /// Offset of the oldest byte that is kept.
     pub(crate) fn oldest(&self) -> u64 {
+        let spooled = self.spool.as_ref().and_then(Spool::oldest);
+        spooled.unwrap_or_else(|| self.oldest_in_memory())
+    }
+
+    fn oldest_in_memory(&self) -> u64 {
         self.end.saturating_sub(self.bytes.len() as u64)
     }
 
@@ -64,25 +82,36 @@ impl Scrollback {
         if bytes.is_empty() {
             return;
         }
-        self.end = self.end.saturating_add(bytes.len() as u64);
         // Of a piece that alone is too long, only the end stays.
         let kept = bytes.get(bytes.len().saturating_sub(self.capacity)..).unwrap_or_default();
-        self.drop_oldest((self.bytes.len() + kept.len()).saturating_sub(self.capacity));
+        let beyond = (self.bytes.len() + kept.len()).saturating_sub(self.capacity);
+        if beyond > 0 && self.spool.is_some() {
+            self.drop_oldest(beyond.max(SPOOL_PORTION_BYTES));
+        } else {
+            self.drop_oldest(beyond);
+        }
+        self.end = self.end.saturating_add(bytes.len() as u64);
         self.bytes.extend(kept);
         match self.pieces.back_mut().filter(|piece| piece.stream == stream) {
             Some(piece) => piece.len += kept.len(),
             None => self.pieces.push_back(Piece { stream, len: kept.len() }),
         }
-        while self.pieces.len() > PIECES_MAX {
-            let oldest = self.pieces.front().map_or(0, |piece| piece.len);
-            self.drop_oldest(oldest);
+        if self.pieces.len() > PIECES_MAX {
+            let portion = if self.spool.is_some() { SPOOL_PORTION_PIECES } else { 1 };
+            self.drop_oldest(self.pieces.iter().take(portion).map(|piece| piece.len).sum());
         }
     }
 
     /// At most `max` bytes of one stream from `offset` on; `None` when there is nothing newer yet.
     pub(crate) fn read(&self, offset: u64, max: usize) -> Option<Slice> {
         let offset = offset.max(self.oldest());
-        let mut skip = usize::try_from(offset.checked_sub(self.oldest())?).ok()?;
+        if offset < self.oldest_in_memory()
+            && let Some(slice) = self.spool.as_ref().and_then(|spool| spool.read(offset, max))
+        {
+            return Some(slice);
+        }
+        let offset = offset.max(self.oldest_in_memory());
+        let mut skip = usize::try_from(offset.checked_sub(self.oldest_in_memory())?).ok()?;
         let mut start = 0;
         for piece in &self.pieces {
             if skip < piece.len {
@@ -98,6 +127,7 @@ impl Scrollback {
 
     fn drop_oldest(&mut self, count: usize) {
         let mut left = count.min(self.bytes.len());
+        self.spool_oldest(left);
         self.bytes.drain(..left);
         while let Some(piece) = self.pieces.front_mut() {
             if piece.len > left {
@@ -107,6 +137,24 @@ impl Scrollback {
             left -= piece.len;
             self.pieces.pop_front();
         }
+    }
+}
+
+impl Scrollback {
+    /// Copies the oldest `count` bytes to the spool, which has everything before them.
+    fn spool_oldest(&mut self, count: usize) {
+        let offset = self.oldest_in_memory();
+        let Some(spool) = self.spool.as_mut().filter(|_| count > 0) else { return };
+        let bytes: &[u8] = self.bytes.make_contiguous();
+        let mut left = bytes.get(..count).unwrap_or_default();
+        spool.append(
+            offset,
+            self.pieces.iter().map_while(|piece| {
+                let (head, tail) = left.split_at(piece.len.min(left.len()));
+                left = tail;
+                (!head.is_empty()).then_some((piece.stream, head))
+            }),
+        );
     }
 }
 
@@ -159,6 +207,30 @@ mod tests {
         assert_eq!(scrollback.pieces.len(), PIECES_MAX);
         assert_eq!(scrollback.bytes.len(), PIECES_MAX);
         assert_eq!(scrollback.end(), 3 * PIECES_MAX as u64);
+    }
+
+    #[test]
+    fn with_a_spool_everything_stays_readable_in_order() {
+        let spool = Spool::open(1 << 30).expect("a disk");
+        let mut scrollback = Scrollback::new(0).with_spool(spool);
+        let mut wanted = Vec::new();
+        for index in 0..20_000_u32 {
+            let stream = if index % 3 == 0 { Stderr } else { Stdout };
+            let piece = index.to_string().repeat(5);
+            scrollback.push(stream, piece.as_bytes());
+            wanted.extend(piece.bytes().map(|byte| (stream, byte)));
+        }
+        assert_eq!((scrollback.oldest(), scrollback.end()), (0, wanted.len() as u64));
+        assert!(scrollback.bytes.len() <= scrollback.capacity && scrollback.pieces.len() <= PIECES_MAX);
+        for from in [0, 1, 150_000, wanted.len() - 1] {
+            let (mut offset, mut found) = (from as u64, Vec::new());
+            while let Some(slice) = scrollback.read(offset, 10_000) {
+                assert_eq!(slice.offset, offset, "no gap");
+                offset += slice.bytes.len() as u64;
+                found.extend(slice.bytes.into_iter().map(|byte| (slice.stream, byte)));
+            }
+            assert!(found == wanted[from..], "what is read from {from} on is what was written");
+        }
     }
 
     #[test]

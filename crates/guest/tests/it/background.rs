@@ -8,7 +8,7 @@ use lazaret_protocol::{
 use crate::support::{Client, Event, Sandbox, exec, sh, until};
 
 fn background(id: &str, exec: Exec) -> RequestBody {
-    let background = Background { id: id.into(), retain_bytes: None };
+    let background = Background { id: id.into(), retain_bytes: None, label: None, spool_bytes: None };
     RequestBody::Exec(Box::new(Exec { background: Some(background), ..exec }))
 }
 
@@ -79,7 +79,12 @@ fn output_is_followed_as_it_comes_and_after_a_disconnect() {
 fn a_reader_that_is_late_is_told_what_it_missed() {
     let sandbox = Sandbox::start();
     let request = Exec {
-        background: Some(Background { id: "a".into(), retain_bytes: Some(1000) }),
+        background: Some(Background {
+            id: "a".into(),
+            retain_bytes: Some(1000),
+            label: None,
+            spool_bytes: None,
+        }),
         ..sh("printf %5000s x; printf y >&2")
     };
     let mut client = sandbox.request(RequestBody::Exec(Box::new(request)));
@@ -90,6 +95,51 @@ fn a_reader_that_is_late_is_told_what_it_missed() {
     assert_eq!(offset, 4001);
     let output = client.finish();
     assert_eq!((output.stdout.len(), output.stderr.as_str()), (999, "y"));
+}
+
+#[test]
+fn with_a_spool_a_reader_that_comes_late_misses_nothing() {
+    const BYTES: usize = 3_000_000;
+    let sandbox = Sandbox::start();
+    let background = Background {
+        id: "a".into(),
+        retain_bytes: None,
+        label: Some("log".into()),
+        spool_bytes: Some(1 << 26),
+    };
+    let script = format!("seq 1 1000000 | head -c {BYTES}; printf end >&2");
+    let request = Exec { background: Some(background), ..sh(&script) };
+    sandbox.request(RequestBody::Exec(Box::new(request))).expect_started();
+    let state = wait_for_end(&sandbox, "a");
+    assert_eq!((state.oldest_offset, state.end_offset), (0, BYTES as u64 + 3));
+    assert_eq!(state.label, Some("log".into()));
+    let (mut client, _) = attach(&sandbox, "a", 0);
+    let output = client.finish();
+    let want: String = (1..=1_000_000).map(|number| format!("{number}\n")).collect();
+    assert!(output.stdout == want[..BYTES], "every byte in its place");
+    assert_eq!(output.stderr, "end");
+}
+
+#[test]
+fn a_gentle_removal_asks_first_and_kills_what_does_not_end() {
+    let sandbox = Sandbox::start();
+    let path = sandbox.path("asked");
+    let gentle = |grace_ms, script: &str| {
+        let exec = Exec { kill_grace_ms: Some(grace_ms), ..sh(script) };
+        let pid = start(&sandbox, "a", exec);
+        let (mut client, _) = attach(&sandbox, "a", 0);
+        client.read_until("ready\n");
+        sandbox.done(RequestBody::RemoveExec(RemoveExec { id: "a".into(), gently: Some(true) }));
+        (pid, client.finish().exited.status)
+    };
+    let polite = format!("trap 'echo asked > {path}; exit 4' TERM; echo ready; while :; do sleep 0.05; done");
+    assert_eq!(gentle(20_000, &polite).1, ExitStatus::Code(4));
+    assert_eq!(std::fs::read_to_string(&path).expect("it was asked"), "asked\n");
+    let deaf = "trap '' TERM; sleep 1000 & echo ready; while :; do sleep 0.05; done";
+    let (pid, status) = gentle(50, deaf);
+    assert_eq!(status, ExitStatus::Signal(9));
+    sandbox.wait_until_gone(pid);
+    assert!(list(&sandbox).is_empty());
 }
 
 #[test]
@@ -137,7 +187,7 @@ fn detaching_does_nothing_to_the_program_and_removing_kills_its_group() {
     assert_eq!(states.len(), 1);
     assert_eq!((states[0].pid, &states[0].exited), (pid, &None));
     assert_eq!(states[0].argv[..2], ["sh".into(), "-c".into()]);
-    sandbox.done(RequestBody::RemoveExec(RemoveExec { id: "a".into() }));
+    sandbox.done(RequestBody::RemoveExec(RemoveExec { id: "a".into(), gently: None }));
     sandbox.wait_until_gone(pid);
     sandbox.wait_until_gone(child);
     assert_eq!(list(&sandbox), []);
@@ -148,7 +198,7 @@ fn an_attached_reader_hears_of_the_end_when_the_exec_is_removed() {
     let sandbox = Sandbox::start();
     start(&sandbox, "a", exec(&["sleep", "1000"]));
     let (mut client, _) = attach(&sandbox, "a", 0);
-    sandbox.done(RequestBody::RemoveExec(RemoveExec { id: "a".into() }));
+    sandbox.done(RequestBody::RemoveExec(RemoveExec { id: "a".into(), gently: None }));
     assert_eq!(client.finish().exited.status, ExitStatus::Signal(9));
 }
 
@@ -174,7 +224,10 @@ fn ids_are_unique_bounded_and_known() {
     assert_eq!(kind(background("", exec(&["true"]))), ErrorKind::BadRequest);
     assert_eq!(kind(background(&"x".repeat(65), exec(&["true"]))), ErrorKind::BadRequest);
     assert_eq!(kind(RequestBody::Attach(Attach { id: "b".into(), offset: 0 })), ErrorKind::UnknownExec);
-    assert_eq!(kind(RequestBody::RemoveExec(RemoveExec { id: "b".into() })), ErrorKind::UnknownExec);
+    assert_eq!(
+        kind(RequestBody::RemoveExec(RemoveExec { id: "b".into(), gently: None })),
+        ErrorKind::UnknownExec
+    );
     assert_eq!(
         kind(RequestBody::SignalExec(SignalExec { id: "b".into(), signal: 9 })),
         ErrorKind::UnknownExec

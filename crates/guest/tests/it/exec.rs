@@ -206,3 +206,13 @@ fn arguments_need_not_be_text() {
     let mut client = sandbox.exec(request);
     assert_eq!(client.expect(), Event::Stdout(vec![0xff, 0xfe]));
 }
+
+#[test]
+fn standard_error_can_go_with_standard_output_in_the_order_of_writing() {
+    let sandbox = Sandbox::start();
+    let script = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; echo -$i >&2; done";
+    let output = sandbox
+        .run(lazaret_protocol::Exec { stderr: Some(lazaret_protocol::Stderr::WithStdout), ..sh(script) });
+    let want: String = (1..10).map(|i| format!("{i}\n-{i}\n")).collect();
+    assert_eq!((output.stdout, output.stderr), (want, String::new()));
+}

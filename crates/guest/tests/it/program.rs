@@ -40,7 +40,7 @@ fn a_program_of_the_hosts_runs_as_the_user_that_is_named() {
 fn programs_that_the_host_has_not_given_are_refused_and_none_runs_in_the_background() {
     let sandbox = Sandbox::start();
     assert_eq!(sandbox.refused(run("hg", script("true"))).kind, ErrorKind::UnknownProgram);
-    let background = Some(Background { id: "x".into(), retain_bytes: None });
+    let background = Some(Background { id: "x".into(), retain_bytes: None, label: None, spool_bytes: None });
     let exec = Exec { background, ..script("true") };
     assert_eq!(sandbox.refused(run(program::GIT, exec)).kind, ErrorKind::BadRequest);
 }

@@ -22,15 +22,18 @@ fn exec() -> impl Strategy<Value = Exec> {
         columns,
         term,
     }));
-    let background =
-        of((bytes(), of(any::<u32>())).prop_map(|(id, retain_bytes)| Background { id, retain_bytes }));
+    let background = of((bytes(), of(any::<u32>()), of(bytes()), of(any::<u64>())).prop_map(
+        |(id, retain_bytes, label, spool_bytes)| Background { id, retain_bytes, label, spool_bytes },
+    ));
+    let stderr = of(Just(Stderr::WithStdout));
     let numbers = (any::<bool>(), of(any::<u64>()), of(any::<u32>()), of(any::<u64>()));
-    (words, tty, background, numbers).prop_map(
+    (words, tty, background, numbers, stderr).prop_map(
         |(
             (argv, env, cwd, user),
             tty,
             background,
             (stdin, timeout_ms, kill_grace_ms, output_limit_bytes),
+            stderr,
         )| Exec {
             argv,
             env,
@@ -42,6 +45,7 @@ fn exec() -> impl Strategy<Value = Exec> {
             kill_grace_ms,
             output_limit_bytes,
             background,
+            stderr,
         },
     )
 }
@@ -65,7 +69,8 @@ fn body() -> impl Strategy<Value = RequestBody> {
         exec().prop_map(|exec| RequestBody::Exec(Box::new(exec))),
         (bytes(), any::<u64>()).prop_map(|(id, offset)| RequestBody::Attach(Attach { id, offset })),
         (bytes(), any::<u32>()).prop_map(|(id, signal)| RequestBody::SignalExec(SignalExec { id, signal })),
-        bytes().prop_map(|id| RequestBody::RemoveExec(RemoveExec { id })),
+        (bytes(), of(any::<bool>()))
+            .prop_map(|(id, gently)| RequestBody::RemoveExec(RemoveExec { id, gently })),
         (target(), any::<bool>()).prop_map(|(target, follow)| RequestBody::Stat(Stat { target, follow })),
         (target(), any::<u32>()).prop_map(|(target, limit)| RequestBody::List(List { target, limit })),
         (target(), any::<u32>(), of(selection()))
@@ -167,14 +172,15 @@ fn failure() -> impl Strategy<Value = Failure> {
 /// Every guest message that carries no borrowed bytes.
 pub(crate) fn guest_message() -> impl Strategy<Value = GuestMessage<'static>> {
     let entry = (bytes(), metadata()).prop_map(|(path, metadata)| Entry { path, metadata });
-    let state = (bytes(), any::<(u32, u64, u64)>(), of(exited()), vec(bytes(), 0..4)).prop_map(
-        |(id, (pid, oldest_offset, end_offset), exited, argv)| ExecState {
+    let state = (bytes(), any::<(u32, u64, u64)>(), of(exited()), vec(bytes(), 0..4), of(bytes())).prop_map(
+        |(id, (pid, oldest_offset, end_offset), exited, argv, label)| ExecState {
             id,
             pid,
             oldest_offset,
             end_offset,
             exited,
             argv,
+            label,
         },
     );
     prop_oneof![

@@ -57,7 +57,7 @@ async fn converse(session: ExecSession, request: Vec<u8>) -> Result<(Vec<u8>, Ex
                 answer.extend_from_slice(&chunk);
             }
             ExecEvent::Stdout(_) => return Err(nonsense("git answered more than it may")),
-            ExecEvent::Stderr(_) => {}
+            ExecEvent::Stderr(_) | ExecEvent::Skipped(_) => {}
             ExecEvent::Exited(end) => return Ok((answer, end)),
         }
     }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use lazaret_core::{
     Error, ExecExit, ExecId, ExecOutput, ExecSpec, FileEntry, FileKind, FilePath, FileProblem, FileScope,
-    Owner, Result, Stdin, Timestamp, WriteOptions,
+    Keep, Owner, Result, StderrTo, Stdin, Timestamp, WriteOptions,
 };
 use lazaret_protocol::{
     Background, ByteString, Chown, Disposition, Exec, ExitStatus, Exited, FileKind as WireKind, Metadata,
-    OwnerPart, Target, Tty, Write,
+    OwnerPart, Stderr, Target, Tty, Write,
 };
 
 /// The id of a background exec on the wire: its sixteen bytes, which begin with the second of its making.
@@ -17,7 +17,7 @@ pub(super) fn exec_id(id: ExecId) -> ByteString {
 }
 
 /// A request to run a program; in the background, if it is to have an id.
-pub(super) fn exec(spec: &ExecSpec, background: Option<ExecId>) -> Exec {
+pub(super) fn exec(spec: &ExecSpec, background: Option<(ExecId, &Keep)>) -> Exec {
     Exec {
         argv: spec.command.iter().map(|argument| argument.as_str().into()).collect(),
         env: spec.env.iter().map(|(name, value)| format!("{name}={value}").into()).collect(),
@@ -30,9 +30,20 @@ pub(super) fn exec(spec: &ExecSpec, background: Option<ExecId>) -> Exec {
         }),
         stdin: spec.stdin == Stdin::Stream,
         timeout_ms: spec.timeout.map(milliseconds),
-        kill_grace_ms: None,
+        kill_grace_ms: background
+            .and_then(|(_, keep)| keep.grace)
+            .map(|grace| u32::try_from(milliseconds(grace)).unwrap_or(u32::MAX)),
         output_limit_bytes: spec.output_limit_bytes,
-        background: background.map(|id| Background { id: exec_id(id), retain_bytes: None }),
+        background: background.map(|(id, keep)| Background {
+            id: exec_id(id),
+            retain_bytes: None,
+            label: keep.label.as_deref().map(Into::into),
+            spool_bytes: keep.spool_bytes,
+        }),
+        stderr: match spec.stderr {
+            StderrTo::Own => None,
+            StderrTo::Stdout => Some(Stderr::WithStdout),
+        },
     }
 }
 

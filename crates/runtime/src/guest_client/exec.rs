@@ -85,7 +85,8 @@ pub(super) fn attached_session(
     asked_from: u64,
     memory: Memory,
 ) -> ExecSession {
-    open(channel, attached.pid, InputEnd::Ignore, attached.offset > asked_from, memory)
+    let session = open(channel, attached.pid, InputEnd::Ignore, attached.offset > asked_from, memory);
+    ExecSession { offset: attached.offset, ..session }
 }
 
 fn open(channel: Channel, pid: u32, input_end: InputEnd, has_gap: bool, memory: Memory) -> ExecSession {
@@ -115,9 +116,9 @@ async fn deliver(
         let event = match receiver.receive().await {
             Ok(Reply::Stdout(bytes)) => ExecEvent::Stdout(bytes),
             Ok(Reply::Stderr(bytes)) => ExecEvent::Stderr(bytes),
-            Ok(Reply::Skipped) => {
+            Ok(Reply::Skipped(offset)) => {
                 has_gap = true;
-                continue;
+                ExecEvent::Skipped(offset)
             }
             Ok(Reply::Exited(exited)) => {
                 let output = convert::output(&exited);
@@ -207,5 +208,6 @@ fn background(state: ExecState) -> Result<BackgroundExec, GuestError> {
         output: state.exited.as_ref().map(convert::output),
         output_bytes: state.end_offset,
         oldest_offset: state.oldest_offset,
+        label: state.label.map(|label| String::from_utf8_lossy(&label).into_owned()),
     })
 }

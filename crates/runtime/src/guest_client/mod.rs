@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use lazaret_core::ports::{Guest, GuestStream, Listing, Matches, Runtime};
 use lazaret_core::{
     BackgroundExec, Body, Error, ExecId, ExecSession, ExecSpec, Existing, FileEntry, FilePath, FileProblem,
-    FileScope, Links, Owner, ReadRange, Result, SandboxId, TreeQuery, WriteOptions,
+    FileScope, Keep, Links, Owner, ReadRange, Removal, Result, SandboxId, TreeQuery, WriteOptions,
 };
 use lazaret_protocol::{
     Attach, Chmod, Dial, Find, Mkdir, Read, Remove, RemoveExec, Rename, ReplaceText, RequestBody, RunProgram,
@@ -187,8 +187,14 @@ impl Guest for GuestClient {
         Ok(exec::session(channel, pid, exec::InputEnd::of(spec), memory))
     }
 
-    async fn exec_background(&self, sandbox: SandboxId, id: ExecId, spec: &ExecSpec) -> Result<ExecSession> {
-        let body = RequestBody::Exec(Box::new(convert::exec(spec, Some(id))));
+    async fn exec_background(
+        &self,
+        sandbox: SandboxId,
+        id: ExecId,
+        spec: &ExecSpec,
+        keep: &Keep,
+    ) -> Result<ExecSession> {
+        let body = RequestBody::Exec(Box::new(convert::exec(spec, Some((id, keep)))));
         let started = async {
             let mut channel = self.ask(sandbox, body).await?;
             Ok(exec::started(&mut channel).await?)
@@ -222,8 +228,9 @@ impl Guest for GuestClient {
         })
     }
 
-    async fn remove_exec(&self, sandbox: SandboxId, id: ExecId) -> Result<()> {
-        let body = RequestBody::RemoveExec(RemoveExec { id: convert::exec_id(id) });
+    async fn remove_exec(&self, sandbox: SandboxId, id: ExecId, removal: Removal) -> Result<()> {
+        let gently = (removal == Removal::Ask).then_some(true);
+        let body = RequestBody::RemoveExec(RemoveExec { id: convert::exec_id(id), gently });
         match self.ask_once(sandbox, body).await {
             Ok(Reply::Done) => Ok(()),
             Ok(other) => Err(other.unexpected().for_exec(id)),

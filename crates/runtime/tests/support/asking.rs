@@ -45,7 +45,12 @@ impl Host {
     /// Runs a shell command that goes on when the connection is closed.
     pub(crate) async fn background(&self, id: SandboxId, command: &str) {
         let number = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
-        let background = Background { id: number.into_bytes().into(), retain_bytes: Some(0) };
+        let background = Background {
+            id: number.into_bytes().into(),
+            retain_bytes: Some(0),
+            label: None,
+            spool_bytes: None,
+        };
         self.ask(id, exec(command, Some(background)), |message| match message {
             GuestMessage::Started(_) => true,
             other => panic!("{other:?}"),

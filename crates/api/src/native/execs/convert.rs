@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use lazaret_core::services::RunSpec;
 use lazaret_core::{
-    BackgroundExec, Error, ExecExit, ExecInput, ExecOutput, ExecSession, ExecSpec, Result, Stdin, limits,
+    BackgroundExec, Error, ExecExit, ExecInput, ExecOutput, ExecSession, ExecSpec, Result, StderrTo, Stdin,
+    limits,
 };
 
 use super::wire;
@@ -61,6 +62,7 @@ impl TryFrom<wire::ExecRequest> for Exec {
             tty: request.tty.map(tty).transpose()?,
             timeout: request.timeout_ms.map(Duration::from_millis),
             output_limit_bytes: request.output_limit_bytes,
+            stderr: StderrTo::Own,
         };
         Ok(Self { spec, stdin, background: request.background, stdin_stream: request.stdin_stream })
     }

@@ -1,7 +1,7 @@
 //! An exec as server-sent events.
 //!
 //! ```text
-//!   event: started    event: stdout | stderr            event: exited | error
+//!   event: started    event: stdout | stderr | skipped  event: exited | error
 //!   data: {"pid":7}   data: {"data_base64":"..."}       data: {...}
 //!                     id: <offset behind these bytes>        (then the stream ends)
 //! ```
@@ -80,6 +80,10 @@ fn follow(
             }
             Some(Ok(ExecEvent::Stderr(bytes))) => {
                 Some((chunk("stderr", bytes), Some((events, guard, offset))))
+            }
+            Some(Ok(ExecEvent::Skipped(to))) => {
+                let skipped = event("skipped", &wire::Skipped { offset: to }).id(to.to_string());
+                Some((skipped, Some((events, guard, to))))
             }
             Some(Ok(ExecEvent::Exited(output))) => Some((event("exited", &wire::Exited::from(output)), None)),
             Some(Err(error)) => Some((failed(error), None)),

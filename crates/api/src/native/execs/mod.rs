@@ -2,7 +2,7 @@
 
 pub(super) mod convert;
 pub(super) mod events;
-mod socket;
+pub(super) mod socket;
 pub(super) mod wire;
 
 use axum::extract::{State, WebSocketUpgrade};
@@ -83,7 +83,7 @@ pub(crate) async fn list(State(app): State<App>, target: Target) -> Result<Json<
     params(("id" = String, Path, description = "Any form of the id, or the name"),
         ("exec" = String, Path, description = "The exec's id"), wire::OutputQuery),
     responses(
-        (status = 200, description = "The events started, stdout, stderr, and exited or error",
+        (status = 200, description = "The events started, stdout, stderr, skipped, and exited or error",
             content((String = "text/event-stream"))),
         (status = "default", body = ErrorBody)))]
 pub(crate) async fn output(

@@ -23,7 +23,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt, future};
 use lazaret_core::services::InUse;
-use lazaret_core::{Caller, ExecEvent, ExecInput, ExecSession, SandboxId};
+use lazaret_core::{Caller, ExecEvent, ExecInput, ExecSession, ExecSpec, SandboxId};
 use tokio::sync::mpsc;
 
 use super::convert::Exec;
@@ -34,7 +34,7 @@ use crate::native::error::problem;
 use crate::settings::App;
 
 /// Largest message of a client: a pasted file fits, a flood does not.
-pub(super) const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
+pub(in crate::native) const MESSAGE_MAX_BYTES: usize = 1024 * 1024;
 /// How long a client may take for its first message.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two pings; a client that answers neither of two is gone.
@@ -56,6 +56,17 @@ pub(super) async fn serve(app: App, caller: Caller, id: SandboxId, socket: WebSo
         Err(failure) => Some(wire::Told::Error(wire::Failed { error: problem(&failure) })),
     };
     if let Some(told) = end {
+        sink.tell(&told).await.ok();
+        sink.close().await;
+    }
+}
+
+/// Serves one socket with a session that is there already: a terminal, which goes on when the socket closes.
+pub(in crate::native) async fn serve_session(session: ExecSession, socket: WebSocket) {
+    let (sink, stream) = socket.split();
+    let mut sink = Sink(sink);
+    let exec = Exec { spec: ExecSpec::default(), stdin: Bytes::new(), background: true, stdin_stream: true };
+    if let Some(told) = converse(session, exec, &mut sink, stream).await {
         sink.tell(&told).await.ok();
         sink.close().await;
     }
@@ -128,6 +139,7 @@ async fn send_output(
             event = events.recv() => match event {
                 Some(Ok(ExecEvent::Stdout(bytes))) => sink.output(STDOUT, &bytes).await.ok()?,
                 Some(Ok(ExecEvent::Stderr(bytes))) => sink.output(STDERR, &bytes).await.ok()?,
+                Some(Ok(ExecEvent::Skipped(_))) => {}
                 Some(Ok(ExecEvent::Exited(output))) => return Some(wire::Told::Exited(output.into())),
                 Some(Err(error)) => return failed(error.into()),
                 None => return failed(ExecSession::broken_off(guard).await.into()),

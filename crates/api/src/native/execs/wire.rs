@@ -125,6 +125,13 @@ pub(crate) struct Chunk {
     pub(crate) data_base64: String,
 }
 
+/// The data of the event `skipped`: output was dropped before it could be sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Skipped {
+    /// Offset of what follows.
+    pub(crate) offset: u64,
+}
+
 /// The data of the event `error`, which ends a stream early.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Failed {

@@ -100,6 +100,7 @@ impl Actions {
             while let Some(event) = session.events.recv().await {
                 match event? {
                     ExecEvent::Stdout(bytes) | ExecEvent::Stderr(bytes) => result.extend_from_slice(&bytes),
+                    ExecEvent::Skipped(_) => {}
                     ExecEvent::Exited(output) => return ran(&output, &result),
                 }
             }

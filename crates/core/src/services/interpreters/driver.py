@@ -25,6 +25,8 @@ import select
 import time
 
 RUN, KILL, CREDIT, OPEN, CELL = 1, 2, 3, 4, 5
+# How a run prints: as any program does, or as `python3 -u` with both streams in one.
+APART, MIXED = 0, 1
 HELLO, STARTED, DECLINED, STALE, OUT, ERR, RESULT, EXITED = 1, 2, 3, 4, 5, 6, 7, 8
 
 VERSION = 1
@@ -192,20 +194,22 @@ class Driver:
                     os.close(fd)
 
     def run(self, key, fields, opened):
-        cwd, path, code, count = fields[:4]
-        count = int.from_bytes(count, "little")
-        args, env = fields[4 : 4 + count], fields[4 + count :]
+        cwd, path, code, prints, count = fields[:5]
+        count, is_mixed = int.from_bytes(count, "little"), prints[0] == MIXED
+        args, env = fields[5 : 5 + count], fields[5 + count :]
         os.chdir(cwd)
         script = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with open(script, "wb") as file:
                 file.write(code)
-            streams = self.fork(key, env, opened, [OUT, ERR], None, path)
+            kinds = [OUT, RESULT] if is_mixed else [OUT, ERR]
+            streams = self.fork(key, env, opened, kinds, None, path)
         except OSError:
             os.unlink(path)
             raise
         if streams is not None:
-            self.prepared = (lambda: script_program(os.fsdecode(path), code, args)), env
+            results = os.dup(streams[RESULT]) if is_mixed else None
+            self.prepared = (lambda: script_program(os.fsdecode(path), code, args, results)), env
 
     def open(self, key, fields, opened):
         cwd, program = fields[:2]
@@ -249,11 +253,12 @@ class Driver:
         os.setpgid(0, 0)
         os.dup2(self.null, 0)
         os.dup2(theirs[OUT], 1)
-        os.dup2(theirs[ERR], 2)
+        os.dup2(theirs[ERR if ERR in theirs else OUT], 2)
         for other in self.children.values():
             for fd in other.descriptors():
                 os.close(fd)
-        for fd in [self.control, self.out, self.null, theirs[OUT], theirs[ERR], *mine.values()]:
+        ends = [fd for kind, fd in theirs.items() if kind != RESULT]
+        for fd in [self.control, self.out, self.null, *ends, *mine.values()]:
             os.close(fd)
         if orders is not None:
             os.close(orders)
@@ -340,8 +345,13 @@ class Driver:
         self.send(EXITED, child.key, child.status.to_bytes(4, "little", signed=True) + bytes([cut]))
 
 
-def script_program(path, code, args):
-    """What `python3 path args` has when its first line runs."""
+def script_program(path, code, args, results):
+    """What `python3 path args` has when its first line runs; with `results`, what `python3 -u path args 2>&1` has."""
+    if results is not None:
+        sys.stdout = sys.__stdout__ = unbuffered(sys.stdout, 1)
+        sys.stderr = sys.__stderr__ = unbuffered(sys.stderr, 2)
+        if b"matplotlib" in code:
+            offer_backend(results)
     sys.argv = [path, *map(os.fsdecode, args)]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv = [sys.orig_argv[0], *sys.argv]
@@ -354,6 +364,45 @@ def script_program(path, code, args):
     main.__cached__ = None
     main.__loader__ = sys.modules["_frozen_importlib_external"].SourceFileLoader("__main__", path)
     return compile(code, path, "exec", dont_inherit=True), main.__dict__
+
+
+def unbuffered(old, fd):
+    """A standard stream as `-u` makes it."""
+    file = io.open(fd, "wb", buffering=0, closefd=False)
+    file.name = old.name
+    file = io.TextIOWrapper(file, encoding=old.encoding, errors=old.errors, newline="\n", write_through=True)
+    file.mode = "w"
+    return file
+
+
+def offer_backend(results):
+    """Makes a matplotlib backend that sends what is shown as records: u32 length, title and PNG. Who chose another
+    backend keeps it."""
+
+    def show(*_, **__):
+        pyplot = sys.modules["matplotlib.pyplot"]
+        for number in pyplot.get_fignums():
+            figure = pyplot.figure(number)
+            picture = io.BytesIO()
+            figure.savefig(picture, format="png", bbox_inches="tight")
+            titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+            record = pack([(titles or [""])[0].encode("utf-8", "replace"), picture.getvalue()])
+            record = memoryview(len(record).to_bytes(4, "little") + record)
+            while record:
+                record = record[os.write(results, record) :]
+            pyplot.close(figure)
+
+    def canvas(name):
+        if name == "FigureCanvas":
+            from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+            return FigureCanvasAgg
+        raise AttributeError(name)
+
+    backend = type(sys)("lazaret_figures")
+    backend.show, backend.__getattr__ = show, canvas
+    sys.modules[backend.__name__] = backend
+    os.environ.setdefault("MPLBACKEND", "module://" + backend.__name__)
 
 
 # Types whose instances may stay behind without anybody noticing that they were never destroyed: no finaliser, no buffer.

@@ -19,7 +19,8 @@ const HEADER_BYTES: usize = 9;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Order {
-    /// Fork a child that runs a script: fields are directory, path, source, number of arguments, arguments, variables.
+    /// Fork a child that runs a script: fields are directory, path, source, how it prints, number of arguments,
+    /// arguments, variables.
     Run = 1,
     /// Signal the child's group: one byte.
     Kill = 2,

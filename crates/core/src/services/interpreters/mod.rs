@@ -14,6 +14,7 @@
 
 mod context;
 mod ending;
+pub(super) mod figures;
 mod frame;
 mod records;
 mod relay;

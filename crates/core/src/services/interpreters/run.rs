@@ -18,6 +18,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::ending::Ending;
+use super::figures::Figures;
 use super::frame::{Fields, Order, Said};
 use super::relay::{Progress, Reader, Relay, Taken};
 use super::slot::{Forked, Slot};
@@ -54,6 +55,8 @@ pub(in crate::services) struct Script<'a> {
     pub(in crate::services) args: &'a [String],
     /// Its own variables.
     pub(in crate::services) env: &'a BTreeMap<String, String>,
+    /// Where its figures go, if it is to print unbuffered and with both streams in one; figures are then seen.
+    pub(in crate::services) mixed: Option<Figures>,
 }
 
 impl Script<'_> {
@@ -89,7 +92,8 @@ pub(in crate::services) async fn start(
     let count = u32::try_from(script.args.len()).unwrap_or(u32::MAX);
     let mut fields = Fields::default();
     fields.push(bounds.cwd.as_deref().unwrap_or("/").as_bytes());
-    fields.push(script.path.as_bytes()).push(script.code).push(&count.to_le_bytes());
+    let prints = u8::from(script.mixed.is_some());
+    fields.push(script.path.as_bytes()).push(script.code).push(&[prints]).push(&count.to_le_bytes());
     for argument in script.args {
         fields.push(argument.as_bytes());
     }
@@ -101,7 +105,8 @@ pub(in crate::services) async fn start(
     let (events, session_events) = mpsc::channel(limits::EXEC_CHANNEL_CHUNKS);
     let pid = child.pid;
     let ending = Ending::new(clock.monotonic(), bounds.timeout, TERMINATE, GRACE);
-    let reader = Output { left: bounds.output_limit_bytes.unwrap_or(u64::MAX), truncated: false };
+    let left = bounds.output_limit_bytes.unwrap_or(u64::MAX);
+    let reader = Output { left, truncated: false, figures: script.mixed.clone() };
     let relay = Relay::new(child, events, ending, clock, reader);
     // Ends with the script, or with the driver.
     tokio::spawn(relay.run(inputs));
@@ -113,6 +118,7 @@ struct Output {
     /// Bytes that are still wanted.
     left: u64,
     truncated: bool,
+    figures: Option<Figures>,
 }
 
 impl Reader for Output {
@@ -133,6 +139,10 @@ impl Reader for Output {
                 }));
                 return Taken::Last;
             }
+            Said::Result(bytes) => match &self.figures {
+                Some(figures) => self.truncated |= !figures.push(&bytes),
+                None => return Taken::Violation,
+            },
             _ => return Taken::Violation,
         }
         Taken::More
@@ -173,7 +183,7 @@ mod tests {
         let env = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
         let own: BTreeMap<String, String> = env(own);
         let base = ExecSpec { env: env(sandbox), ..ExecSpec::default() };
-        Script { path: "/tmp/x.py", code: code.as_bytes(), args: &[], env: &own }.suits(&base)
+        Script { path: "/tmp/x.py", code: code.as_bytes(), args: &[], env: &own, mixed: None }.suits(&base)
     }
 
     #[test]

@@ -221,7 +221,7 @@ impl Demux {
             let keep_on = match event {
                 Ok(ExecEvent::Stdout(bytes)) => self.hand_out(&mut decoder, &bytes),
                 // Nothing of ours: what a program says to a terminal that it does not have.
-                Ok(ExecEvent::Stderr(_)) => true,
+                Ok(ExecEvent::Stderr(_) | ExecEvent::Skipped(_)) => true,
                 Ok(ExecEvent::Exited(_)) | Err(_) => false,
             };
             if !keep_on {
