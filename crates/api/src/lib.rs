@@ -42,6 +42,7 @@ mod rate;
 mod routing;
 mod serve;
 mod settings;
+mod web_socket;
 
 use axum::Router;
 use lazaret_core::services::Services;

@@ -61,7 +61,10 @@ pub(super) const fn of_limit(limit: Limit) -> StatusCode {
         | Limit::CatalogueEntries
         | Limit::BackgroundExecs
         | Limit::Contexts
-        | Limit::WaitingCells => StatusCode::TOO_MANY_REQUESTS,
+        | Limit::WaitingCells
+        | Limit::Sessions
+        | Limit::WaitingCommands
+        | Limit::Terminals => StatusCode::TOO_MANY_REQUESTS,
         Limit::GuestConnections | Limit::HostDisk | Limit::IdRanges | Limit::Addresses => {
             StatusCode::SERVICE_UNAVAILABLE
         }

@@ -66,7 +66,7 @@ pub use interpreters::Interpreters;
 pub use lease::InUse;
 pub use previews::{Admission, Previews, Ticket};
 pub use pulls::Pull;
-pub use sandboxes::{SandboxFilter, Sandboxes};
+pub use sandboxes::{Load, SandboxFilter, Sandboxes};
 pub use sessions::{LogStream, Sessions, Until};
 pub use settings::{ImageSettings, PullPolicy, Settings, Tier};
 pub use shell::ShellSpec;

@@ -39,6 +39,17 @@ impl SandboxFilter {
     }
 }
 
+/// What a sandbox uses, with a rate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Load {
+    /// What it uses now.
+    pub usage: Usage,
+    /// CPU time in the last moment, of what it may have in it, in percent.
+    pub cpu_percent: f64,
+    /// When that was.
+    pub at: crate::Timestamp,
+}
+
 /// Sandboxes of the caller's account.
 #[derive(Clone)]
 pub struct Sandboxes {
@@ -371,6 +382,25 @@ impl Sandboxes {
         self.context.ports.runtime.usage(id).await
     }
 
+    /// What a sandbox uses now, and how busy it is in this moment. Does not count as use.
+    ///
+    /// # Errors
+    /// As [`Sandboxes::usage`].
+    pub async fn load(&self, caller: &Caller, id: SandboxId) -> Result<Load> {
+        /// Long enough for a number that means something, short enough to wait for.
+        const WINDOW: Duration = Duration::from_millis(100);
+        let clock = &self.context.ports.clock;
+        let (began, before) = (clock.monotonic(), self.usage(caller, id).await?);
+        tokio::time::sleep(WINDOW).await;
+        let (ended, usage) = (clock.monotonic(), self.usage(caller, id).await?);
+        let cpus =
+            f64::from(find_current(&self.context, caller, id).await?.record().resources.cpu_millis) / 1000.0;
+        let used = Duration::from_micros(usage.cpu_micros.saturating_sub(before.cpu_micros));
+        let span = ended.saturating_sub(began).max(Duration::from_millis(1));
+        let cpu_percent = 100.0 * used.as_secs_f64() / span.as_secs_f64() / cpus;
+        Ok(Load { usage, cpu_percent, at: self.context.now() })
+    }
+
     /// What a sandbox has sent through the gateway and was refused there, since it started or this server did. Does not
     /// count as use.
     ///
@@ -488,16 +518,19 @@ async fn current(context: &Context, entry: Arc<Entry>) -> Result<Arc<Entry>> {
 }
 
 /// Ends a sandbox whose time is up. One with a background exec is in use, whatever the clock says, and its idle time
-/// begins when the last of them ends.
+/// begins when the last of them ends. A session or a terminal that merely waits for somebody is no use.
 pub(super) async fn expire_if_due(context: &Context, entry: &Arc<Entry>) -> Result<()> {
     let clock = &*context.ports.clock;
     let due = || lease::due(&entry.record(), &entry.activity, clock);
     let Some((_, reason)) = due() else { return Ok(()) };
     if reason == Reason::Idle && entry.record().state == State::Running {
         // A guest that does not answer, or lies about the past, lengthens no life but its own.
+        if entry.sessions.is_busy() {
+            entry.activity.touch(clock);
+        }
         let own = start_command::exec_id(entry.id);
         let execs = context.ports.guest.list_execs(entry.id).await.unwrap_or_default();
-        for exec in execs.into_iter().filter(|exec| exec.id != own) {
+        for exec in execs.into_iter().filter(|exec| exec.id != own && exec.label.is_none()) {
             match exec.output {
                 None => entry.activity.touch(clock),
                 Some(output) => entry.activity.touch_at(exec.started_at.after(output.duration), clock),

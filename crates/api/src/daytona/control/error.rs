@@ -65,6 +65,7 @@ fn answer(failure: &Failure, context: &RequestContext) -> (StatusCode, String) {
         Error::Forbidden { .. } => StatusCode::FORBIDDEN,
         Error::NotFound { .. } => StatusCode::NOT_FOUND,
         Error::AlreadyExists { .. } | Error::InUse { .. } | Error::Ended { .. } => StatusCode::CONFLICT,
+        Error::Over { .. } => StatusCode::GONE,
         Error::LimitReached(limit) => status::of_limit(*limit),
         Error::Upstream { problem, .. } => match problem {
             UpstreamProblem::NotAllowed => StatusCode::FORBIDDEN,

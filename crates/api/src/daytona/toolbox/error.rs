@@ -141,6 +141,9 @@ fn core(error: &Error) -> Verdict {
         Error::NotFound { .. } => plain(StatusCode::NOT_FOUND),
         Error::AlreadyExists { .. } | Error::InUse { .. } => plain(StatusCode::CONFLICT),
         Error::Ended { .. } => plain(StatusCode::GONE),
+        Error::Over { kind: Kind::Session, .. } => (StatusCode::GONE, "SESSION_ENDED"),
+        Error::Over { kind: Kind::Command, .. } => (StatusCode::GONE, "COMMAND_ALREADY_COMPLETED"),
+        Error::Over { .. } => plain(StatusCode::GONE),
         Error::File { problem, .. } => file(*problem),
         Error::Exec { problem, .. } => match problem {
             ExecProblem::OutOfMemory | ExecProblem::TooManyProcesses => {

@@ -6,14 +6,20 @@
 //! | `info.rs` | version and directories |
 //! | `files/` | files of the sandbox, one or many, by a key or by a signature |
 //! | `git/` | repositories of the sandbox |
+//! | `process/` | shell text, snippets, sessions, terminals, interpreters |
+//! | `system.rs` | variables, ports, what it uses |
+//! | `absent.rs` | what is not here, and says so |
 //! | `error.rs` | one answer for each failure, with the codes that clients make their exceptions of |
 //!
 //! Each further subject is a folder with a `routes` of its own that is chained in [`routes`].
 
+mod absent;
 mod error;
 mod files;
 mod git;
 mod info;
+mod process;
+mod system;
 mod target;
 
 pub(crate) use error::Toolbox;
@@ -25,5 +31,8 @@ pub(crate) fn routes() -> Routes<Toolbox> {
     let routes = Routes::<Toolbox>::under(["/toolbox/{id}"]).owns("/toolbox/{id}");
     let routes = info::routes(routes);
     let routes = files::routes(routes);
-    git::routes(routes)
+    let routes = git::routes(routes);
+    let routes = process::routes(routes);
+    let routes = system::routes(routes);
+    absent::routes(routes)
 }

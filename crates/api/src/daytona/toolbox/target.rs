@@ -20,7 +20,6 @@ pub(super) struct Anything {}
 pub(super) struct Target<Q = Anything> {
     pub(super) caller: Caller,
     pub(super) id: SandboxId,
-    #[expect(dead_code, reason = "for routes with parameters behind the sandbox's id, which are to come")]
     pub(super) params: PathParams,
     pub(super) query: Q,
 }

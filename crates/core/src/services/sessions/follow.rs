@@ -172,12 +172,24 @@ impl Follower {
         Ok(Some(self.end()))
     }
 
-    async fn read(&mut self, half: &mut Half, bytes: Bytes, event: fn(Bytes) -> LogEvent) {
-        self.tell_echoes(self.at).await;
-        self.at += bytes.len() as u64;
-        for piece in half.push(&bytes, self.id) {
-            self.tell(event(piece)).await;
+    async fn read(&mut self, half: &mut Half, mut bytes: Bytes, event: fn(Bytes) -> LogEvent) {
+        while !bytes.is_empty() {
+            self.tell_echoes(self.at).await;
+            // Up to where something was sent, so that it is told in its place.
+            let next = self.next_echo().and_then(|next| usize::try_from(next - self.at).ok());
+            let part = bytes.split_to(next.unwrap_or(usize::MAX).min(bytes.len()));
+            self.at += part.len() as u64;
+            for piece in half.push(&part, self.id) {
+                self.tell(event(piece)).await;
+            }
         }
+    }
+
+    /// Where in the log the next input that was not told was sent, if that is still to come.
+    fn next_echo(&self) -> Option<u64> {
+        let state = self.shell.state.borrow();
+        let echoes = &state.find(self.id)?.echoes;
+        echoes.get(self.echoed).map(|(at, _)| *at).filter(|at| *at > self.at)
     }
 
     async fn read_rest(&mut self, half: &mut Half, event: fn(Bytes) -> LogEvent) {

@@ -48,6 +48,11 @@ impl SessionSlot {
         self.by_name.lock().expect("no panic under this lock")
     }
 
+    /// Whether a command runs.
+    pub(super) fn is_busy(&self) -> bool {
+        self.shells().values().any(|shell| shell.is_busy())
+    }
+
     /// The sandbox's run has ended, and with it every session.
     pub(super) async fn forget(&self) {
         let mut is_loaded = self.is_loaded.lock().await;

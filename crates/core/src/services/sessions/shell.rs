@@ -201,6 +201,10 @@ impl Shell {
         }
     }
 
+    pub(super) fn is_busy(&self) -> bool {
+        self.state.borrow().commands.iter().any(|command| command.phase == Phase::Running)
+    }
+
     /// Puts a command into the queue.
     pub(super) fn enqueue(&self, id: CommandId, spec: CommandSpec) -> Result<()> {
         let mut result = Ok(());

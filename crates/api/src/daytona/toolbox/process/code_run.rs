@@ -1,0 +1,90 @@
+//! `POST /process/code-run`: a snippet, to its end.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use lazaret_core::services::RunSpec;
+use lazaret_core::{Figure, Language};
+use serde::{Deserialize, Serialize};
+
+use super::asked::{self, Variables};
+use crate::daytona::toolbox::error::worded;
+use crate::daytona::toolbox::target::Target;
+use crate::extract::Json;
+use crate::failure::Failure;
+use crate::settings::App;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct CodeRunRequest {
+    code: String,
+    language: String,
+    argv: Option<Vec<String>>,
+    #[serde(default)]
+    envs: Variables,
+    timeout: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CodeRunResponse {
+    exit_code: i32,
+    result: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifacts: Option<Artifacts>,
+}
+
+#[derive(Debug, Serialize)]
+struct Artifacts {
+    charts: Vec<Chart>,
+}
+
+/// A figure as a picture; what is drawn in it is not taken apart.
+#[derive(Debug, Serialize)]
+struct Chart {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: String,
+    png: String,
+    elements: [(); 0],
+}
+
+impl From<Figure> for Chart {
+    fn from(figure: Figure) -> Self {
+        Self { kind: "unknown", title: figure.title, png: BASE64.encode(&figure.png), elements: [] }
+    }
+}
+
+/// Unbuffered and with both streams in one; a program that fails is an answer like any other.
+pub(super) async fn code_run(
+    State(app): State<App>,
+    target: Target,
+    Json(request): Json<CodeRunRequest>,
+) -> Result<Json<CodeRunResponse>, Failure> {
+    let language = request.language.parse::<Language>().map_err(|_| {
+        let message = format!("unsupported language: {}", request.language);
+        worded(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+    })?;
+    let run = RunSpec {
+        language,
+        code: request.code,
+        args: request.argv.unwrap_or_default(),
+        env: request.envs.checked()?,
+        timeout: asked::timeout(request.timeout)?,
+        cwd: Some(asked::directory(&target, &app, None).await?),
+    };
+    match app.core.execs.run_code_mixed(&target.caller, target.id, run).await {
+        Ok(done) if done.end.timed_out => Err(asked::timed_out()),
+        Ok(done) => {
+            let charts: Vec<Chart> = done.figures.into_iter().map(Chart::from).collect();
+            Ok(Json(CodeRunResponse {
+                exit_code: asked::exit_code(done.end.exit),
+                result: asked::text(&done.output, done.end.truncated),
+                artifacts: (!charts.is_empty()).then_some(Artifacts { charts }),
+            }))
+        }
+        Err(error) => {
+            Ok(Json(CodeRunResponse { exit_code: -1, result: asked::not_started(error)?, artifacts: None }))
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `POST /process/execute`: shell text, to its end.
+
+use axum::extract::State;
+use lazaret_core::services::ShellSpec;
+use serde::{Deserialize, Serialize};
+
+use super::asked::{self, Variables};
+use crate::daytona::toolbox::target::Target;
+use crate::extract::Json;
+use crate::failure::Failure;
+use crate::settings::App;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ExecuteRequest {
+    command: String,
+    cwd: Option<String>,
+    #[serde(default)]
+    envs: Variables,
+    timeout: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ExecuteResponse {
+    exit_code: i32,
+    result: String,
+}
+
+/// By the first of zsh, bash and sh; ends with the shell, whatever that leaves behind.
+pub(super) async fn execute(
+    State(app): State<App>,
+    target: Target,
+    Json(request): Json<ExecuteRequest>,
+) -> Result<Json<ExecuteResponse>, Failure> {
+    let spec = ShellSpec {
+        env: request.envs.checked()?,
+        timeout: asked::timeout(request.timeout)?,
+        cwd: Some(asked::directory(&target, &app, request.cwd).await?),
+        script: request.command,
+    };
+    match app.core.execs.run_shell(&target.caller, target.id, spec).await {
+        Ok(done) if done.end.timed_out => Err(asked::timed_out()),
+        Ok(done) => Ok(Json(ExecuteResponse {
+            exit_code: asked::exit_code(done.end.exit),
+            result: asked::text(&done.output, done.end.truncated),
+        })),
+        Err(error) => Ok(Json(ExecuteResponse { exit_code: -1, result: asked::not_started(error)? })),
+    }
+}
