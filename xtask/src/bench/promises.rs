@@ -66,6 +66,19 @@ pub(crate) fn judge(ours: &Ours, rows: &[Row]) -> Vec<Promise> {
             against(Task::Python, "docker"),
             0.1,
         ),
+        time("print(1) through code-run over HTTP, p50", ours.processes.code_run.p50(), 5),
+        ratio(
+            "print(1) through code-run, against docker exec",
+            ours.processes.code_run.p50(),
+            against(Task::Python, "docker"),
+            0.1,
+        ),
+        time("a key typed into a PTY and its echo, p50", ours.processes.echo.p50(), 2),
+        size(
+            "server memory while a log of 100 MB is followed, growth",
+            ours.processes.log_growth_bytes,
+            FLAT_BYTES,
+        ),
         time("100 creates at once to first output, p99", ours.burst.p99(), 400),
         size("idle sandbox, PSS", ours.idle_pss_bytes, IDLE_PSS_BYTES),
         ratio(

@@ -100,6 +100,10 @@ impl Report<'_> {
                 "exec_ms": figures(&self.ours.exec),
                 "python_ms": figures(&self.ours.python),
                 "burst_ms": figures(&self.ours.burst),
+                "code_run_ms": figures(&self.ours.processes.code_run),
+                "pty_echo_ms": figures(&self.ours.processes.echo),
+                "session_log_s": self.ours.processes.log.as_secs_f64(),
+                "session_log_growth_bytes": self.ours.processes.log_growth_bytes,
                 "exec_among_idle_ms": figures(&self.ours.exec_among_idle),
                 "idle_pss_bytes": self.ours.idle_pss_bytes,
                 "transfer": {

@@ -7,6 +7,7 @@ mod account;
 mod errors;
 mod events;
 mod previews;
+mod process;
 mod sandbox_changes;
 mod sandbox_create;
 mod sandbox_lifecycle;

@@ -5,7 +5,7 @@
 
 use super::context::Context;
 use super::execs;
-use crate::{ExecId, ExecSpec, ImageConfig, Result, Sandbox, SandboxId};
+use crate::{ExecId, ExecSpec, ImageConfig, Keep, Result, Sandbox, SandboxId};
 
 /// The id of the exec that is started with this sandbox.
 pub(super) const fn exec_id(sandbox: SandboxId) -> ExecId {
@@ -23,5 +23,5 @@ pub(super) async fn run(context: &Context, record: &Sandbox, image: &ImageConfig
     let spec = ExecSpec { command: record.start_command.clone(), ..ExecSpec::default() };
     let spec = execs::complete_for(record, image, spec);
     // The session is let go; the process stays.
-    context.ports.guest.exec_background(record.id, exec_id(record.id), &spec).await.map(drop)
+    context.ports.guest.exec_background(record.id, exec_id(record.id), &spec, &Keep::default()).await.map(drop)
 }

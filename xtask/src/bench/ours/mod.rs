@@ -2,6 +2,7 @@
 
 mod latency;
 mod memory;
+mod processes;
 mod transfer;
 
 use std::fs::File;
@@ -14,6 +15,7 @@ use serde_json::json;
 
 use super::rootfs::Rootfs;
 use super::samples::Samples;
+pub(super) use processes::Processes;
 pub(super) use transfer::Transfer;
 
 /// Longest that one exchange may take; the import of the image is the longest.
@@ -36,6 +38,7 @@ pub(crate) struct Ours {
     /// With that many idle sandboxes, how long an exec takes.
     pub(crate) exec_among_idle: Samples,
     pub(crate) transfer: Transfer,
+    pub(crate) processes: Processes,
 }
 
 /// Creates to first output, without a network and with one, made by turns.
@@ -67,7 +70,8 @@ pub(crate) fn measure(binary: &Path, rootfs: &Rootfs) -> Result<Ours> {
     let burst = latency::burst(&api)?;
     let (idle_pss_bytes, exec_among_idle) = memory::idle(&api)?;
     let transfer = transfer::measure(&api, server.pid())?;
-    Ok(Ours { create, networked, exec, python, burst, idle_pss_bytes, exec_among_idle, transfer })
+    let processes = processes::measure(&api, &server.url(), server.pid())?;
+    Ok(Ours { create, networked, exec, python, burst, idle_pss_bytes, exec_among_idle, transfer, processes })
 }
 
 /// What the measurements ask for, always on the shared rootfs.

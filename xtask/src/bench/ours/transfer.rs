@@ -82,7 +82,7 @@ fn download(api: &Api, path: &str) -> Result<Duration> {
 }
 
 /// Does `work` while another thread samples the server's memory; gives both results.
-fn watched<T>(pid: u32, work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {
+pub(super) fn watched<T>(pid: u32, work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {
     let (done, peak) = (AtomicBool::new(false), AtomicU64::new(0));
     let value = thread::scope(|scope| {
         scope.spawn(|| {
@@ -98,7 +98,7 @@ fn watched<T>(pid: u32, work: impl FnOnce() -> Result<T>) -> Result<(T, u64)> {
     Ok((value, peak.into_inner()))
 }
 
-fn rss_bytes(pid: u32) -> Result<u64> {
+pub(super) fn rss_bytes(pid: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).context("read the server's status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS line")?;
     let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
