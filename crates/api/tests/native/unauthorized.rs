@@ -20,6 +20,7 @@ fn filled(route: &Route, id: &str) -> String {
     let other = "00000000-0000-8000-8000-000000000000";
     path.replace("{exec}", other)
         .replace("{context}", other)
+        .replace("{command}", other)
         .replace("{port}", "8000")
         .replace("{key}", other)
         .replace("{template}", other)
@@ -99,6 +100,10 @@ async fn another_accounts_sandbox_looks_like_a_missing_one_on_every_route() {
                 Some("execute") => call.json(&json!({"code": ""})),
                 Some("run") => call.json(&json!({"language": "python", "code": ""})),
                 Some("{*path}") if route.method == "POST" => call.json(&json!({"op": "mkdir"})),
+                Some("sessions" | "terminals") if route.method == "POST" => call.json(&json!({"name": "a"})),
+                Some("commands") => call.json(&json!({"command": "true"})),
+                Some("input") => call.json(&json!({"data": ""})),
+                Some("size") => call.json(&json!({"rows": 1, "cols": 1})),
                 _ => call,
             };
             if route.path.ends_with("/ws") {
