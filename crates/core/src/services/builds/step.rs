@@ -99,6 +99,8 @@ impl Worker {
                     self.tell(BuildEvent::Stderr(bytes)).await?;
                     continue;
                 }
+                // Only of an exec in the background.
+                Some(Ok(ExecEvent::Skipped(_))) => continue,
                 Some(Ok(ExecEvent::Exited(output))) => output,
                 Some(Err(error)) => return Err(error),
                 None => return Err(self.how_it_died(id).await),
