@@ -154,6 +154,21 @@ fn the_served_document_holds_against_requests_made_from_it() {
 }
 
 #[test]
+fn the_daytona_package_of_python_runs_commands_snippets_sessions_and_terminals() {
+    check(&daytona(), "daytona/process.py", &[]);
+}
+
+#[test]
+fn the_asynchronous_daytona_package_runs_several_processes_at_once() {
+    check(&daytona(), "daytona/process_async.py", &[]);
+}
+
+#[test]
+fn the_daytona_package_of_node_runs_commands_sessions_and_terminals() {
+    check(Path::new("node"), "daytona/process.mjs", &[]);
+}
+
+#[test]
 fn the_snippets_of_the_readme_run_as_they_are_written() {
     let readme = include_str!("../../README.md");
     let snippets: Vec<&str> = readme

@@ -13,6 +13,7 @@ from daytona.common.errors import (
     DaytonaProcessExecutionTimeoutError,
     DaytonaTimeoutError,
 )
+from daytona_toolbox_api_client.exceptions import ApiException
 
 
 def raises(kind, fn, *args, **kw):
@@ -40,7 +41,9 @@ def snippets(process):
     assert process.code_run("raise SystemExit(9)").exit_code == 9
     assert "Traceback" in process.code_run("1/0").result
     assert process.code_run("import os; print(os.environ['A'])", CodeRunParams(env={"A": "b"})).result == "b\n"
-    raises(DaytonaProcessExecutionTimeoutError, process.code_run, "while True: pass", timeout=1)
+    # This method of the package leaves the error of its generated client as it is.
+    error = raises(ApiException, process.code_run, "while True: pass", timeout=1)
+    assert error.status == 408 and error.data.code == "PROCESS_EXECUTION_TIMEOUT", error
 
 
 def sessions(process):
