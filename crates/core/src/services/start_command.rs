@@ -23,5 +23,10 @@ pub(super) async fn run(context: &Context, record: &Sandbox, image: &ImageConfig
     let spec = ExecSpec { command: record.start_command.clone(), ..ExecSpec::default() };
     let spec = execs::complete_for(record, image, spec);
     // The session is let go; the process stays.
-    context.ports.guest.exec_background(record.id, exec_id(record.id), &spec, &Keep::default()).await.map(drop)
+    context
+        .ports
+        .guest
+        .exec_background(record.id, exec_id(record.id), &spec, &Keep::default())
+        .await
+        .map(drop)
 }
