@@ -13,6 +13,7 @@ from daytona import (
     CreateSandboxFromSnapshotParams,
     Daytona,
     DaytonaConfig,
+    Image,
     ListSandboxesQuery,
     Resources,
 )
@@ -114,6 +115,17 @@ def changing(client):
         sandbox.delete(wait=True)
 
 
+def building(client):
+    """A declared image is built here."""
+    image = Image.base("host").run_commands("echo built > /root/made").workdir("/srv").env({"A": "1"})
+    sandbox = client.create(CreateSandboxFromImageParams(image=image, name="built"), timeout=120)
+    try:
+        assert file(sandbox, "/root/made") == b"built\n"
+        assert sandbox.get_work_dir() == "/srv", sandbox.get_work_dir()
+    finally:
+        sandbox.delete(wait=True)
+
+
 def surviving(client):
     """Files survive stop and start, and archive and start."""
     sandbox = client.create(CreateSandboxFromSnapshotParams(name="survivor", auto_stop_interval=30))
@@ -168,7 +180,7 @@ def refused():
 
 def main():
     client = Daytona()
-    for part in (defaults, finding, changing, surviving, ephemeral):
+    for part in (defaults, finding, changing, building, surviving, ephemeral):
         part(client)
     if os.environ.get("DAYTONA_USE_DEPRECATED_POLLING") != "true":
         hearing(client)

@@ -83,7 +83,7 @@ async fn what_cannot_be_is_refused_and_nothing_is_made() {
     for body in [
         json!({"snapshot": "no-such"}),
         json!({"snapshot": "host", "buildInfo": {"dockerfileContent": "FROM host"}}),
-        json!({"buildInfo": {"dockerfileContent": "FROM host\nRUN true"}}),
+        json!({"buildInfo": {"dockerfileContent": "FROM host\nNONSENSE x"}}),
         json!({"buildInfo": {"dockerfileContent": "FROM host", "contextHashes": ["a"]}}),
         json!({"name": "<b>x</b>"}),
         json!({"name": "see www.example.org"}),

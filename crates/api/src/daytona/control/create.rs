@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use lazaret_core::{Caller, Error, NameUse, ResourceChanges, Resources, SandboxSpec};
+use lazaret_core::{
+    BuildSource, BuildSpec, CacheUse, Caller, EgressPolicy, Error, Image, NameUse, ResourceChanges,
+    Resources, SandboxSpec,
+};
 use serde_json::{Map, Value};
 
 use super::wire::{NewBuild, NewSandbox};
@@ -19,11 +22,20 @@ const DEFAULT_USER: &str = "daytona";
 pub(super) async fn spec(app: &App, caller: &Caller, new: NewSandbox) -> Result<SandboxSpec, Failure> {
     refuse_what_is_not_built(&new)?;
     let name = new.name.as_deref().map(check_name).transpose()?;
+    let network = network::policy(
+        new.network_block_all,
+        new.network_allow_list.as_deref(),
+        new.domain_allow_list.as_deref(),
+    )?;
+    let lease = lease::policy(&new)?;
     let image = match (&new.build_info, new.snapshot.as_deref().map(str::trim).unwrap_or_default()) {
         (Some(_), snapshot) if !snapshot.is_empty() => {
             return Err(bad_request("Cannot specify a snapshot when using a build info entry"));
         }
-        (Some(build), _) => Some(image_of(build)?),
+        (Some(build), _) => Some(match Origin::of(build)? {
+            Origin::Image(name) => name,
+            Origin::Dockerfile(text) => built(app, caller, text, network.clone()).await?.digest.to_string(),
+        }),
         (None, "") => None,
         (None, snapshot) => Some(known_snapshot(app, caller, snapshot).await?),
     };
@@ -33,12 +45,8 @@ pub(super) async fn spec(app: &App, caller: &Caller, new: NewSandbox) -> Result<
         name_use: NameUse::Unique,
         image,
         resources: over(bounds, app.core.sandboxes.default_resources()),
-        lease: lease::policy(&new)?,
-        network: network::policy(
-            new.network_block_all,
-            new.network_allow_list.as_deref(),
-            new.domain_allow_list.as_deref(),
-        )?,
+        lease,
+        network,
         user: new.user.filter(|user| !user.is_empty() && user != DEFAULT_USER),
         env: texts("env", new.env.unwrap_or_default())?,
         labels: texts("labels", new.labels.unwrap_or_default())?,
@@ -131,23 +139,55 @@ pub(super) fn check_name(name: &str) -> Result<String, Failure> {
     Ok(name.to_owned())
 }
 
-/// The image that a Dockerfile of one line names.
-fn image_of(build: &NewBuild) -> Result<String, Failure> {
-    let mut lines = build.dockerfile_content.lines().map(str::trim);
-    let mut lines = lines.by_ref().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let from = lines.next().and_then(|line| {
-        let (word, image) = line.split_once(char::is_whitespace)?;
-        word.eq_ignore_ascii_case("from").then(|| image.trim())
-    });
-    let is_plain = |image: &&str| !image.is_empty() && !image.contains(char::is_whitespace);
-    let has_context = build.context_hashes.as_ref().is_some_and(|hashes| !hashes.is_empty());
-    match (from.filter(is_plain), lines.next()) {
-        (Some(image), None) if !has_context => Ok(image.to_owned()),
-        _ => Err(bad_request(
-            "buildInfo: this server makes sandboxes of images, so the Dockerfile must be the one line FROM <image>; build \
-             the image first and name it",
-        )),
+/// What a build begins with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// One line names an image: there is nothing to build.
+    Image(String),
+    /// A Dockerfile, which copies nothing from its client.
+    Dockerfile(String),
+}
+
+impl Origin {
+    pub(super) fn of(build: &NewBuild) -> Result<Self, Failure> {
+        if build.context_hashes.as_ref().is_some_and(|hashes| !hashes.is_empty()) {
+            return Err(bad_request(
+                "buildInfo.contextHashes: this server has no store for the files of a client; build the image with \
+                 `lazaret image build` and name it",
+            ));
+        }
+        let lines = build.dockerfile_content.lines().map(str::trim);
+        let mut lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let from = lines.next().and_then(|line| {
+            let (word, image) = line.split_once(char::is_whitespace)?;
+            word.eq_ignore_ascii_case("from").then(|| image.trim())
+        });
+        let is_plain = |image: &&str| !image.is_empty() && !image.contains(char::is_whitespace);
+        Ok(match (from.filter(is_plain), lines.next()) {
+            (Some(image), None) => Self::Image(image.to_owned()),
+            _ => Self::Dockerfile(build.dockerfile_content.clone()),
+        })
     }
+}
+
+/// The image of a Dockerfile, whose commands reach what the sandbox will. A client that hangs up cancels the build.
+pub(super) async fn built(
+    app: &App,
+    caller: &Caller,
+    dockerfile: String,
+    network: Option<EgressPolicy>,
+) -> Result<Image, Error> {
+    let spec = BuildSpec {
+        source: BuildSource::Text(dockerfile),
+        name: None,
+        target: None,
+        arguments: BTreeMap::new(),
+        cache: CacheUse::default(),
+        network,
+        resources: None,
+        timeout: None,
+    };
+    app.core.builds.begin(caller, spec).await?.wait().await
 }
 
 /// A snapshot is an image that is here, or one that the operator offers.
@@ -170,18 +210,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_that_names_an_image_is_that_image_and_nothing_else_is() {
+    fn one_line_that_names_an_image_is_that_image_and_the_rest_is_built() {
         let check = |text: &str| {
-            image_of(&NewBuild { dockerfile_content: text.to_owned(), context_hashes: None }).ok()
+            let build = NewBuild { dockerfile_content: text.to_owned(), context_hashes: None };
+            Origin::of(&build).map_err(|failure| failure.to_string())
         };
-        assert_eq!(check("FROM debian:12.9\n").as_deref(), Some("debian:12.9"));
-        assert_eq!(check("# made by a client\n\nfrom  alpine\n").as_deref(), Some("alpine"));
+        let image = |name: &str| Ok(Origin::Image(name.to_owned()));
+        assert_eq!(check("FROM debian:12.9\n"), image("debian:12.9"));
+        assert_eq!(check("# made by a client\n\nfrom  alpine\n"), image("alpine"));
         for text in ["", "FROM", "FROM a AS b", "FROM a\nRUN true", "RUN true", "FROMa"] {
-            assert_eq!(check(text), None, "{text:?}");
+            assert_eq!(check(text), Ok(Origin::Dockerfile(text.to_owned())), "{text:?}");
         }
         let hashes = Some(vec!["abc".to_owned()]);
         let with_context = NewBuild { dockerfile_content: "FROM a".to_owned(), context_hashes: hashes };
-        assert!(image_of(&with_context).is_err_and(|failure| failure.to_string().starts_with("buildInfo")));
+        assert!(Origin::of(&with_context).is_err_and(|failure| failure.to_string().starts_with("buildInfo")));
     }
 
     #[test]
