@@ -11,6 +11,7 @@ import urllib.request
 from daytona import (
     CreateSandboxFromImageParams,
     CreateSandboxFromSnapshotParams,
+    CreateSnapshotParams,
     Daytona,
     DaytonaConfig,
     Image,
@@ -126,6 +127,24 @@ def building(client):
         sandbox.delete(wait=True)
 
 
+def snapshots(client):
+    """Snapshots of an image, of a Dockerfile and of a stopped sandbox, and sandboxes of them."""
+    plain = client.snapshot.create(CreateSnapshotParams(name="plain", image="host", resources=Resources(cpu=2)))
+    assert plain.state == "active" and plain.cpu == 2, plain
+    image = Image.base("host").run_commands("echo built > /root/made")
+    declared = client.snapshot.create(CreateSnapshotParams(name="declared", image=image), timeout=120)
+    assert declared.state == "active", declared
+    sandbox = client.create(CreateSandboxFromSnapshotParams(snapshot="declared"))
+    assert file(sandbox, "/root/made") == b"built\n" and sandbox.snapshot == "declared"
+    raises(DaytonaConflictError, client.snapshot.create, CreateSnapshotParams(name="plain", image="host"))
+    assert client.snapshot.get("plain").id == plain.id
+    assert {s.name for s in client.snapshot.list().items} == {"plain", "declared"}
+    sandbox.delete(wait=True)
+    client.snapshot.delete(plain)
+    client.snapshot.delete(declared)
+    raises(DaytonaNotFoundError, client.snapshot.get, "plain")
+
+
 def surviving(client):
     """Files survive stop and start, and archive and start."""
     sandbox = client.create(CreateSandboxFromSnapshotParams(name="survivor", auto_stop_interval=30))
@@ -180,7 +199,7 @@ def refused():
 
 def main():
     client = Daytona()
-    for part in (defaults, finding, changing, building, surviving, ephemeral):
+    for part in (defaults, finding, changing, building, snapshots, surviving, ephemeral):
         part(client)
     if os.environ.get("DAYTONA_USE_DEPRECATED_POLLING") != "true":
         hearing(client)

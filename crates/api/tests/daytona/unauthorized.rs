@@ -22,6 +22,7 @@ fn filled(route: &Route, id: &str) -> String {
         .replace("{name}", "x")
         .replace("{organization}", "x")
         .replace("{region}", "x")
+        .replace("{snapshot}", "x")
 }
 
 #[tokio::test]
@@ -54,7 +55,7 @@ async fn another_accounts_sandbox_looks_like_a_missing_one_on_every_route() {
     for route in daytona().filter(|route| route.path.contains("{id}")) {
         let answer = async |id: &str| {
             let call = server.call(route.method.clone(), &filled(&route, id)).key(&stranger);
-            let answer = call.json(&serde_json::json!({"labels": {}})).send().await;
+            let answer = call.json(&serde_json::json!({"labels": {}, "name": "x"})).send().await;
             assert_eq!(answer.status, 404, "{} {}: {:?}", route.method, route.path, answer.body);
             failure(&answer).replace(id, "ID")
         };

@@ -53,7 +53,7 @@ pub(super) fn sandbox(app: &App, base: &Base, sandbox: Sandbox) -> wire::Sandbox
         sandbox_class: "container",
         toolbox_proxy_url: base.toolbox(),
         name: sandbox.name,
-        snapshot: sandbox.image,
+        snapshot: sandbox.template.unwrap_or(sandbox.image),
         env: sandbox.env,
         labels: sandbox.labels,
     }

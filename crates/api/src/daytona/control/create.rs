@@ -28,6 +28,7 @@ pub(super) async fn spec(app: &App, caller: &Caller, new: NewSandbox) -> Result<
         new.domain_allow_list.as_deref(),
     )?;
     let lease = lease::policy(&new)?;
+    let mut template = None;
     let image = match (&new.build_info, new.snapshot.as_deref().map(str::trim).unwrap_or_default()) {
         (Some(_), snapshot) if !snapshot.is_empty() => {
             return Err(bad_request("Cannot specify a snapshot when using a build info entry"));
@@ -37,14 +38,26 @@ pub(super) async fn spec(app: &App, caller: &Caller, new: NewSandbox) -> Result<
             Origin::Dockerfile(text) => built(app, caller, text, network.clone()).await?.digest.to_string(),
         }),
         (None, "") => None,
-        (None, snapshot) => Some(known_snapshot(app, caller, snapshot).await?),
+        (None, snapshot) => match app.core.templates.get(caller, snapshot) {
+            Ok(found) => {
+                template = Some(found);
+                None
+            }
+            Err(Error::NotFound { .. }) => Some(known_image(app, caller, snapshot).await?),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let defaults = match &template {
+        Some(template) => template.recipe.resources,
+        None => app.core.sandboxes.default_resources(),
     };
     let bounds = bounds(new.cpu, new.memory, new.disk)?;
     Ok(SandboxSpec {
         name,
         name_use: NameUse::Unique,
         image,
-        resources: over(bounds, app.core.sandboxes.default_resources()),
+        template: template.map(|template| template.name),
+        resources: over(bounds, defaults),
         lease,
         network,
         user: new.user.filter(|user| !user.is_empty() && user != DEFAULT_USER),
@@ -190,8 +203,8 @@ pub(super) async fn built(
     app.core.builds.begin(caller, spec).await?.wait().await
 }
 
-/// A snapshot is an image that is here, or one that the operator offers.
-async fn known_snapshot(app: &App, caller: &Caller, name: &str) -> Result<String, Failure> {
+/// A snapshot that is no template is an image that is here, or one that the operator offers.
+async fn known_image(app: &App, caller: &Caller, name: &str) -> Result<String, Failure> {
     match app.core.images.get(caller, name).await {
         Ok(_) => return Ok(name.to_owned()),
         Err(Error::NotFound { .. }) => {}

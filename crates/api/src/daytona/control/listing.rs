@@ -304,7 +304,7 @@ impl<'a> Wanted<'a> {
             && begins(&sandbox.name, &query.name)
             && self.labels.iter().all(|(key, value)| sandbox.labels.get(key) == Some(value))
             && among(&query.states, convert::state(sandbox))
-            && among(&query.snapshots, &sandbox.image)
+            && among(&query.snapshots, sandbox.template.as_ref().unwrap_or(&sandbox.image))
             && among(&query.region_ids, REGION)
             && among(&query.sandbox_classes, "container")
             && within(f64::from(sandbox.resources.cpu_millis) / 1000.0, query.min_cpu, query.max_cpu)

@@ -6,6 +6,7 @@
 //! | `sandboxes.rs`, `changes.rs`, `listing.rs` | handlers: convert, call, convert |
 //! | `events.rs` | what happens to sandboxes, over a WebSocket |
 //! | `previews.rs` | addresses of ports, and keys for signed file requests |
+//! | `snapshots.rs` | snapshots, which are templates |
 //! | `organizations.rs`, `api_keys.rs`, `server.rs` | what clients ask around them |
 //! | `unsupported.rs` | what this server does not do, told as that |
 //! | `target.rs`, `base.rs` | the sandbox that a path means; the server's own address |
@@ -31,6 +32,7 @@ mod previews;
 mod routes;
 mod sandboxes;
 mod server;
+mod snapshots;
 mod target;
 mod unsupported;
 mod wire;

@@ -3,16 +3,19 @@
 use axum::http::Method;
 
 use super::error::Control;
-use super::{api_keys, changes, events, listing, organizations, previews, sandboxes, server, unsupported};
+use super::{
+    api_keys, changes, events, listing, organizations, previews, sandboxes, server, snapshots, unsupported,
+};
 use crate::routing::Routes;
 
 /// Paths beneath which everything is this API's, known or not. The rest of `/api` belongs to others.
-const OWNED: [&str; 9] = [
+const OWNED: [&str; 10] = [
     "/api/sandbox/{id}",
     "/api/organizations/{organization}",
     "/api/regions/{region}",
     "/api/api-keys/{name}",
     "/api/users/me",
+    "/api/snapshots/{snapshot}",
     "/api/volumes",
     "/api/secret",
     "/api/warm-pools",
@@ -63,6 +66,13 @@ pub(crate) fn routes() -> Routes<Control> {
         .on(POST, "/sandbox/{id}/ports/{port}/signed-preview-url/{token}/expire", previews::expire)
         .on(GET, "/sandbox/{id}/signing-key", previews::signing_key)
         .on(POST, "/sandbox/{id}/signing-key/rotate", previews::rotate_signing_key)
+        .stream(POST, "/sandbox/{id}/snapshot", snapshots::of_sandbox)
+        .on(GET, "/snapshots", snapshots::list)
+        .stream(POST, "/snapshots", snapshots::create)
+        .on(GET, "/snapshots/{snapshot}", snapshots::show)
+        .on(DELETE, "/snapshots/{snapshot}", snapshots::delete)
+        .on(POST, "/snapshots/{snapshot}/activate", snapshots::activate)
+        .on(POST, "/snapshots/{snapshot}/deactivate", snapshots::deactivate)
         .on(GET, "/organizations", organizations::list)
         .on(GET, "/organizations/{organization}", organizations::show)
         .on(GET, "/organizations/{organization}/usage", organizations::usage)
