@@ -33,8 +33,9 @@ const IDLE_MIN: usize = 2;
 /// Idle workers above which one ends. More than [`IDLE_MIN`], so that requests one after another start no threads.
 const IDLE_MAX: usize = 4;
 
-/// Stack of a worker, in bytes. The deepest call, decoding a request, takes some 10 KiB; only touched pages cost memory.
-const WORKER_STACK: usize = 128 * 1024;
+/// Stack of a worker, in bytes. The deepest call, decoding a request, takes some 10 KiB, and without optimisation more than
+/// ten times that; only touched pages cost memory.
+const WORKER_STACK: usize = 512 * 1024;
 
 /// Pause after `accept` failed for want of something.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

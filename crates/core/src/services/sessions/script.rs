@@ -59,6 +59,6 @@ mod tests {
         assert!(line.starts_with(
             "\ntok __lazaret_c='echo '\\''a b'\\'''\"$__lazaret_n\"'exit 3'\"$__lazaret_n\"''; "
         ));
-        assert!(line.contains(" - 19\\n"));
+        assert!(line.contains(" - 18\\n"));
     }
 }
