@@ -148,6 +148,14 @@ async def walk(tools, label):
     await tools.refused("list_files", "not a directory", sandbox_id=id, path="/data/data")
     await tools.refused("list_files", "no such file", sandbox_id=id, path="/nothing")
 
+    made = "git init -q -b main /src && cd /src && echo 1 > f && git add f && git -c user.name=a -c user.email=a@b commit -qm one"
+    ran = await tools.ok("execute_command", sandbox_id=id, command=made)
+    assert ran["exit_code"] == 0, ran
+    cloned = await tools.ok("git_clone", sandbox_id=id, url="/src", path="/data/copy", branch="main")
+    assert (cloned["repo_url"], cloned["clone_path"]) == ("/src", "/data/copy"), cloned
+    copied = await tools.ok("download_file", sandbox_id=id, file_path="/data/copy/f")
+    assert base64.b64decode(copied["content_base64"]) == b"1\n", copied
+    await tools.refused("git_clone", "", sandbox_id=id, url="/src", path="/data/copy")
     secret = "not-to-be-told"
     cloned = await tools("git_clone", sandbox_id=id, url="https://host.invalid/a.git", path="/a", username="me", password=secret)
     assert not cloned["success"] and cloned["error"] and secret not in cloned["error"], cloned

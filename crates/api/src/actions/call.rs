@@ -4,9 +4,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp as Moment;
 use lazaret_core::services::actions::{
-    CodeRun, CommandRun, Entry, GitClone, ListSandboxes, NewSandbox, Outcome, Refusal, Upload,
+    CodeRun, CommandRun, Entry, ListSandboxes, NewSandbox, Outcome, Refusal, Upload,
 };
-use lazaret_core::{Caller, FileKind, IdleAction, Sandbox, State, Timestamp};
+use lazaret_core::{
+    Caller, FileKind, GitAccess, GitClone, GitCredentials, IdleAction, Sandbox, Secret, State, Timestamp,
+};
 use serde_json::{Map, Value, json};
 
 use super::arguments::Arguments;
@@ -131,13 +133,21 @@ async fn act(app: &App, caller: &Caller, name: &str, mut given: Arguments) -> Ou
             json!({"files": entries.iter().map(file_info).collect::<Vec<_>>()})
         }
         "git_clone" => {
+            let sandbox = given.required("sandbox_id")?;
+            // They count as a pair only.
+            let credentials = given.text("username")?.zip(given.text("password")?);
+            let credentials = credentials
+                .map(|(username, password)| GitCredentials { username, password: Secret::new(password) });
             let clone = GitClone {
-                sandbox: given.required("sandbox_id")?,
                 url: given.required("url")?,
                 path: given.required("path")?,
+                branch: given.text("branch")?,
+                commit: given.text("commit_id")?,
+                depth: None,
+                access: GitAccess { credentials, insecure_skip_tls: false },
             };
             let told = json!({"repo_url": clone.url, "clone_path": clone.path});
-            actions.git_clone(caller, clone).await?;
+            actions.git_clone(caller, &sandbox, clone).await?;
             told
         }
         other => unreachable!("{other} is not in the catalogue"),
@@ -168,7 +178,7 @@ fn summary(sandbox: &Sandbox) -> Value {
         "memory": sandbox.resources.memory_bytes.div_ceil(GIB),
         "disk": sandbox.resources.disk_bytes.div_ceil(GIB),
         "labels": sandbox.labels,
-        "public": false,
+        "public": sandbox.public,
         "error_reason": error,
         "auto_stop_interval": auto_stop,
         "created_at": rfc3339(sandbox.created_at),

@@ -110,6 +110,7 @@ impl Services {
                 sandboxes: Sandboxes { context: shared() },
                 execs: Execs { context: shared() },
                 files: Files { context: shared() },
+                git: Git { context: shared() },
             },
             interpreters: Interpreters { context: shared() },
             sessions: Sessions { context: shared() },

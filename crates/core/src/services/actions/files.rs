@@ -6,8 +6,8 @@ use super::{ACT_DEADLINE, Actions, LOOK_DEADLINE, Outcome, Refusal, within};
 use crate::services::execs::complete;
 use crate::services::sandboxes::use_sandbox;
 use crate::{
-    Caller, Error, ExecSpec, FileEntry, FileKind, FilePath, Limit, ReadRange, SandboxId, WriteOptions,
-    body_from_bytes, collect, limits,
+    Caller, Error, ExecSpec, FileEntry, FileKind, FilePath, GitClone, Limit, ReadRange, SandboxId,
+    WriteOptions, body_from_bytes, collect, limits,
 };
 
 /// Bytes in a MiB, which this contract calls an MB.
@@ -48,17 +48,6 @@ pub struct Download {
 
 /// A directory's entry.
 pub type Entry = FileEntry;
-
-/// A repository to copy.
-#[derive(Debug, Clone)]
-pub struct GitClone {
-    /// The sandbox's id.
-    pub sandbox: String,
-    /// Where from.
-    pub url: String,
-    /// Where to.
-    pub path: String,
-}
 
 impl Actions {
     /// Writes a file, making its directories.
@@ -123,13 +112,14 @@ impl Actions {
         .await
     }
 
-    /// Copies a repository: not in this version, which has no git.
-    pub async fn git_clone(&self, caller: &Caller, clone: GitClone) -> Outcome<()> {
+    /// Copies a repository into the sandbox with this id.
+    pub async fn git_clone(&self, caller: &Caller, sandbox: &str, clone: GitClone) -> Outcome<()> {
         within(ACT_DEADLINE, async {
-            self.by_id(caller, &clone.sandbox).await?;
+            let id = self.by_id(caller, sandbox).await?;
             required("url", &clone.url)?;
-            required("path", &clone.path)?;
-            Err(Error::Unsupported { what: "git_clone, by this server".to_owned() }.into())
+            let target = resolve(&self.work_dir(caller, id).await?, required("path", &clone.path)?)?;
+            let path = target.to_text();
+            Ok(self.git.clone_repository(caller, id, GitClone { path, ..clone }).await?)
         })
         .await
     }

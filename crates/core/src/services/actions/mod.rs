@@ -1,7 +1,7 @@
 //! The twelve actions that agents know: a façade over the other services, with its own defaults, deadlines and sentences.
 //!
 //! ```text
-//!   dialect ──inputs──▶ Actions ──▶ Sandboxes · Execs · Files
+//!   dialect ──inputs──▶ Actions ──▶ Sandboxes · Execs · Files · Git
 //!      ◀── a value, or a Refusal: one sentence ──┘
 //! ```
 //!
@@ -18,10 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
-use super::{Execs, Files, Sandboxes};
+use super::{Execs, Files, Git, Sandboxes};
 use crate::{Caller, Error, Kind, SandboxId, Verb};
 
-pub use files::{Download, Entry, GitClone, Upload, Uploaded};
+pub use files::{Download, Entry, Upload, Uploaded};
 pub use runs::{CodeRun, CommandRun, Ran};
 pub use sandboxes::{ListSandboxes, NewSandbox, SandboxPage};
 
@@ -74,6 +74,7 @@ pub struct Actions {
     pub(super) sandboxes: Sandboxes,
     pub(super) execs: Execs,
     pub(super) files: Files,
+    pub(super) git: Git,
 }
 
 impl Actions {

@@ -182,11 +182,6 @@ fn cursor(sandbox: &Sandbox) -> String {
 }
 
 fn spec(new: NewSandbox, defaults: Resources) -> Outcome<SandboxSpec> {
-    if new.public == Some(true) {
-        return Err(
-            Error::Unsupported { what: "a public sandbox: there are no previews yet".to_owned() }.into()
-        );
-    }
     let base = SandboxSpec { resources: defaults, ..SandboxSpec::default() };
     let count = |field, value: Option<i64>, unit: u64, default: u64| match value {
         None => Ok(default),
@@ -209,6 +204,7 @@ fn spec(new: NewSandbox, defaults: Resources) -> Outcome<SandboxSpec> {
         env: new.env,
         user: new.user,
         labels: new.labels,
+        public: new.public.unwrap_or_default(),
         ..base
     })
 }
