@@ -23,18 +23,18 @@ fn post(server: &Server, id: &str, path: &str) -> Call {
 #[tokio::test]
 async fn a_file_is_told_of_with_every_field_and_a_link_is_followed() {
     let (server, id) = ready().await;
-    server.guest.plant(core_id(&id), "/work/a.txt", "content");
-    server.guest.plant_link(core_id(&id), "/work/link", "/work/a.txt");
-    let info = get(&server, &id, "/files/info?path=/work/a.txt").send().await.expect(200);
+    server.guest.plant(core_id(&id), "/desk/a.txt", "content");
+    server.guest.plant_link(core_id(&id), "/desk/link", "/desk/a.txt");
+    let info = get(&server, &id, "/files/info?path=/desk/a.txt").send().await.expect(200);
     let want = json!({
-        "name": "a.txt", "path": "/work/a.txt", "size": 7, "mode": "-rw-r--r--", "permissions": "0644",
+        "name": "a.txt", "path": "/desk/a.txt", "size": 7, "mode": "-rw-r--r--", "permissions": "0644",
         "isDir": false, "owner": "0", "group": "0", "modTime": "2025-08-15 23:20:00.000 +0000 UTC",
         "modifiedAt": "2025-08-15T23:20:00.000Z",
     });
     assert_eq!(info, want);
-    let link = get(&server, &id, "/files/info?path=/work/link").send().await.expect(200);
+    let link = get(&server, &id, "/files/info?path=/desk/link").send().await.expect(200);
     assert_eq!((&link["name"], &link["size"]), (&json!("link"), &json!(7)));
-    let directory = get(&server, &id, "/files/info?path=/work").send().await.expect(200);
+    let directory = get(&server, &id, "/files/info?path=/desk").send().await.expect(200);
     assert_eq!((&directory["mode"], &directory["isDir"]), (&json!("drwxr-xr-x"), &json!(true)));
 }
 
