@@ -286,9 +286,15 @@ async fn a_context_that_is_refused_or_given_up_leaves_nothing() {
     wait_until(|| empty(&store)).await;
 }
 
-/// Looks again until something is so; a test that waits for ever is ended by its runner.
+/// How long anything may take before a test calls it a hang. Generous, because the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks again until something is so.
 async fn wait_until(mut is_so: impl FnMut() -> bool) {
-    while !is_so() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let held = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, held).await.expect("waited in vain");
 }
