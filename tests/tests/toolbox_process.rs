@@ -136,6 +136,15 @@ fn snippets_run_unbuffered_with_both_streams_in_one() -> Result<()> {
     assert_eq!(code, 1);
     assert!(result.starts_with("1\n2\n3\n4\nTraceback (most recent call last):"), "{result}");
     assert!(result.ends_with("ZeroDivisionError: division by zero\n"), "{result}");
+    // What a program leaves behind of its own is ended as by any interpreter, also where nothing is left of ours.
+    for (leaves, want) in [
+        ("import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer)\nprint('kept')", "kept\n"),
+        ("import sys\nmine = open(1, 'w', closefd=False); mine.write('kept')", "kept"),
+        ("class A:\n    def __del__(self): print('gone')\na = A()", "gone\n"),
+        ("import atexit; atexit.register(print, 'at exit'); print(1)", "1\nat exit\n"),
+    ] {
+        assert_eq!(world.code(&python(leaves))?, (0, want.to_owned()), "{leaves}");
+    }
     let cold = json!({"code": "import sys; print(1); print(2, file=sys.stderr); print(3)", "language": "python",
         "envs": {"PYTHONPATH": "/tmp"}});
     assert_eq!(world.code(&cold)?, (0, "1\n2\n3\n".to_owned()), "without a warm interpreter as well");

@@ -350,6 +350,8 @@ def script_program(path, code, args, results):
     if results is not None:
         sys.stdout = sys.__stdout__ = unbuffered(sys.stdout, 1)
         sys.stderr = sys.__stderr__ = unbuffered(sys.stderr, 2)
+        for stream in (sys.stdout, sys.stderr):
+            BUFFERLESS.extend(map(id, [stream, *gc.get_referents(stream)]))
         if b"matplotlib" in code:
             offer_backend(results)
     sys.argv = [path, *map(os.fsdecode, args)]
@@ -412,10 +414,15 @@ PLAIN |= {type(len), type(object.__init__), type(str.join), type(dict.__dict__["
 PLAIN |= {type(type.__dict__["__dict__"]), type(type(pack).__dict__["__globals__"]), type(iter([]))}
 PLAIN |= {type((lambda x: lambda: x)(0).__closure__[0]), sys.modules["_frozen_importlib_external"].SourceFileLoader}
 REFERENCE = type(sys.modules["_weakref"].ref(Child))
+# Streams of ours that hold nothing back, and what they are made of: they too may stay behind. By identity, because a
+# program may make others of their types.
+BUFFERLESS = []
 
 
 def is_plain(left):
-    return type(left) in PLAIN or type(left) is REFERENCE and left.__callback__ is None
+    if type(left) is REFERENCE:
+        return left.__callback__ is None
+    return type(left) in PLAIN or id(left) in BUFFERLESS
 
 
 def leave():
