@@ -50,7 +50,7 @@ use lazaret_core::services::Services;
 pub use native::open_api;
 pub use rate::RateSettings;
 pub use routing::{Access, Answer, Route};
-pub use settings::{ApiSettings, DaytonaSettings, MetricsHook, OpenAiSettings, ReadyHook};
+pub use settings::{ActionsSettings, ApiSettings, DaytonaSettings, MetricsHook, OpenAiSettings, ReadyHook};
 
 use crate::native::Native;
 use crate::routing::Routes;

@@ -46,6 +46,8 @@ pub struct ApiSettings {
     pub openai: OpenAiSettings,
     /// Settings of Daytona's dialects.
     pub daytona: DaytonaSettings,
+    /// Settings of the twelve actions.
+    pub actions: ActionsSettings,
 }
 
 /// Where sources of the OpenAI contract differ, what this server does.
@@ -75,9 +77,18 @@ impl Default for OpenAiSettings {
     }
 }
 
+/// What the twelve actions do where their caller says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ActionsSettings {
+    /// Image or template of a sandbox whose maker names none; the server's default if `None`.
+    pub default_image: Option<String>,
+}
+
 /// What Daytona's clients are told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DaytonaSettings {
+    /// Image or template of a sandbox whose maker names none; the server's default if `None`.
+    pub default_image: Option<String>,
     /// Where clients reach this server, such as `https://sandboxes.example.org`; `None` for wherever each of them does, by
     /// plain HTTP.
     pub public_url: Option<String>,
@@ -103,6 +114,7 @@ impl ApiSettings {
             stopping: CancellationToken::new(),
             openai: OpenAiSettings::default(),
             daytona: DaytonaSettings::default(),
+            actions: ActionsSettings::default(),
         }
     }
 }

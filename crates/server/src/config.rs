@@ -33,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) images: Images,
     pub(crate) openai: OpenAi,
     pub(crate) daytona: Daytona,
+    pub(crate) actions: Actions,
     pub(crate) runtime: Runtime,
     pub(crate) network: Network,
     pub(crate) tiers: BTreeMap<String, TierConfig>,
@@ -136,11 +137,21 @@ impl Default for OpenAi {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Daytona {
+    /// Image or template of a sandbox whose maker names none; the server's default unless set.
+    pub(crate) default_image: Option<String>,
     /// Where clients reach this server, if that is not where it listens: behind a proxy with TLS, for one.
     pub(crate) public_url: Option<String>,
     /// The domain whose names lead to ports of sandboxes, besides `localhost`.
     #[serde(deserialize_with = "domain")]
     pub(crate) preview_domain: Option<DomainName>,
+}
+
+/// The twelve actions, over MCP and HTTP.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Actions {
+    /// Image or template of a sandbox whose maker names none; the server's default unless set.
+    pub(crate) default_image: Option<String>,
 }
 
 /// The namespaces runtime.

@@ -253,6 +253,8 @@ fn api_settings(
     settings.daytona.public_url.clone_from(&config.daytona.public_url);
     settings.daytona.preview_domain =
         config.daytona.preview_domain.as_ref().map(|name| name.as_str().to_owned());
+    settings.daytona.default_image.clone_from(&config.daytona.default_image);
+    settings.actions.default_image.clone_from(&config.actions.default_image);
     settings.openai.expires_minutes_max = config.openai.max_expiry_minutes;
     settings.openai.default_image = config.openai.default_image.clone();
     settings.openai.plain_names = config.openai.plain_names;

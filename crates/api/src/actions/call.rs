@@ -46,7 +46,7 @@ async fn act(app: &App, caller: &Caller, name: &str, mut given: Arguments) -> Ou
     Ok(match name {
         "create_sandbox" => {
             let new = NewSandbox {
-                snapshot: given.text("snapshot")?,
+                snapshot: given.text("snapshot")?.or_else(|| app.settings.actions.default_image.clone()),
                 name: given.text("name")?,
                 target: given.text("target")?,
                 user: given.text("user")?,

@@ -111,6 +111,7 @@ impl Services {
                 execs: Execs { context: shared() },
                 files: Files { context: shared() },
                 git: Git { context: shared() },
+                templates: Templates { context: shared() },
             },
             interpreters: Interpreters { context: shared() },
             sessions: Sessions { context: shared() },

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lazaret_core::{
     BuildSource, BuildSpec, CacheUse, Caller, EgressPolicy, Error, Image, NameUse, ResourceChanges,
-    Resources, SandboxSpec,
+    Resources, SandboxSpec, Template,
 };
 use serde_json::{Map, Value};
 
@@ -37,14 +37,19 @@ pub(super) async fn spec(app: &App, caller: &Caller, new: NewSandbox) -> Result<
             Origin::Image(name) => name,
             Origin::Dockerfile(text) => built(app, caller, text, network.clone()).await?.digest.to_string(),
         }),
-        (None, "") => None,
-        (None, snapshot) => match app.core.templates.get(caller, snapshot) {
-            Ok(found) => {
+        (None, "") => match &app.settings.daytona.default_image {
+            None => None,
+            Some(name) => {
+                template = known_template(app, caller, name)?;
+                template.is_none().then(|| name.clone())
+            }
+        },
+        (None, snapshot) => match known_template(app, caller, snapshot)? {
+            Some(found) => {
                 template = Some(found);
                 None
             }
-            Err(Error::NotFound { .. }) => Some(known_image(app, caller, snapshot).await?),
-            Err(error) => return Err(error.into()),
+            None => Some(known_image(app, caller, snapshot).await?),
         },
     };
     let defaults = match &template {
@@ -201,6 +206,14 @@ pub(super) async fn built(
         timeout: None,
     };
     app.core.builds.begin(caller, spec).await?.wait().await
+}
+
+fn known_template(app: &App, caller: &Caller, name: &str) -> Result<Option<Template>, Error> {
+    match app.core.templates.get(caller, name) {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A snapshot that is no template is an image that is here, or one that the operator offers.

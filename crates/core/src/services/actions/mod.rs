@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
-use super::{Execs, Files, Git, Sandboxes};
+use super::{Execs, Files, Git, Sandboxes, Templates};
 use crate::{Caller, Error, Kind, SandboxId, Verb};
 
 pub use files::{Download, Entry, Upload, Uploaded};
@@ -75,6 +75,7 @@ pub struct Actions {
     pub(super) execs: Execs,
     pub(super) files: Files,
     pub(super) git: Git,
+    pub(super) templates: Templates,
 }
 
 impl Actions {

@@ -8,7 +8,7 @@ use super::{ACT_DEADLINE, Actions, LOOK_DEADLINE, NOT_STOPPABLE, Outcome, Refusa
 use crate::services::SandboxFilter;
 use crate::{
     Caller, Error, IdleAction, Kind, LeasePolicy, Order, PageRequest, Resources, Sandbox, SandboxId,
-    SandboxSpec, State, limits,
+    SandboxSpec, State, Template, limits,
 };
 
 const GIB: u64 = 1024 * 1024 * 1024;
@@ -21,7 +21,7 @@ const PAGE_MAX: i64 = 200;
 /// A wanted sandbox; what is absent has its default.
 #[derive(Debug, Clone, Default)]
 pub struct NewSandbox {
-    /// Image, by name or digest.
+    /// Template, by name or id, or image, by name or digest.
     pub snapshot: Option<String>,
     /// Name; no other sandbox of the account may have it.
     pub name: Option<String>,
@@ -80,10 +80,29 @@ impl Actions {
             {
                 return Err(Error::AlreadyExists { kind: Kind::Sandbox, id: name.clone() }.into());
             }
-            let spec = spec(new, self.sandboxes.default_resources())?;
+            let template = match &new.snapshot {
+                Some(name) => self.template(caller, name)?,
+                None => None,
+            };
+            let spec = match template {
+                Some(Template { name, recipe, .. }) => {
+                    let new = NewSandbox { snapshot: None, ..new };
+                    SandboxSpec { template: Some(name), ..spec(new, recipe.resources)? }
+                }
+                None => spec(new, self.sandboxes.default_resources())?,
+            };
             Ok(self.sandboxes.create(caller, spec).await?)
         })
         .await
+    }
+
+    /// The template with this name or id; `None` if there is none, and the name is an image's.
+    fn template(&self, caller: &Caller, name: &str) -> Outcome<Option<Template>> {
+        match self.templates.get(caller, name) {
+            Ok(template) => Ok(Some(template)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A page of the account's sandboxes.
