@@ -34,7 +34,7 @@ const MEMORY_MIB: &str = "3072";
 const DISK_SIZE: &str = "6G";
 
 /// What the tests use beyond a minimal Debian, inside sandboxes and out.
-const PACKAGES: &str = "--include=python3,procps,kmod,iproute2";
+const PACKAGES: &str = "--include=python3,procps,kmod,iproute2,nftables";
 
 /// The attempts to get out of a sandbox. Those in the machine are the ones that need no compiler.
 const ESCAPES: &str = "escape";
@@ -48,9 +48,9 @@ const KERNEL_DIR: &str = "/boot";
 const KERNEL_PREFIX: &str = "vmlinuz-";
 const KERNEL_SUFFIX: &str = "-cloud-amd64";
 
-/// Modules that the tests use and Debian does not build in. None depends on another.
-const MODULES: [&str; 3] =
-    ["kernel/fs/overlayfs/overlay.ko", "kernel/drivers/block/loop.ko", "kernel/crypto/af_alg.ko"];
+/// Modules that the tests use, Debian does not build in, and nobody loads by asking for what they do. All others load
+/// themselves.
+const MODULES: &str = "overlay loop af_alg veth nf_tables";
 
 const NEEDS: &[Need] = &[
     Need { package: "e2fsprogs", probe: ("mkfs.ext4", &["-V"]), why: "making the machine's disk" },
@@ -158,12 +158,11 @@ fn kernel() -> Result<PathBuf> {
 fn build() -> Result<Vec<PathBuf>> {
     // What `cargo xtask test` builds, because another selection would compile dependencies once more.
     let arguments = ["build", "--locked", "--workspace", "--all-targets"];
-    step::run(Command::new("cargo").args(arguments).current_dir(workspace::root()), BUILD_LIMIT)?;
+    step::run(workspace::cargo().args(arguments), BUILD_LIMIT)?;
     // Everything is built now, so this only lists.
-    let output = Command::new("cargo")
+    let output = workspace::cargo()
         .args(arguments)
         .arg("--message-format=json")
-        .current_dir(workspace::root())
         .output()
         .context("ask cargo for the test programs")?;
     let messages = String::from_utf8(output.stdout).context("cargo's messages are not UTF-8")?;
@@ -211,11 +210,13 @@ fn populate(root: &Path, kernel: &Path, programs: &[PathBuf], filter: &str) -> R
     }
     fs::write(tests.join("programs"), names)?;
     let version = kernel.file_name().unwrap_or_default().to_string_lossy().replace(KERNEL_PREFIX, "");
-    for module in MODULES {
-        let from = Path::new("/lib/modules").join(&version).join(module);
-        let name = from.file_name().context("a module without a name")?.to_owned();
-        fs::copy(&from, tests.join(name)).with_context(|| format!("copy {}", from.display()))?;
+    let modules = root.join("usr/lib/modules");
+    if modules.exists() {
+        fs::remove_dir_all(&modules).context("remove the modules of an earlier run")?;
     }
+    fs::create_dir(&modules)?;
+    let from = Path::new("/lib/modules").join(&version);
+    step::run(Command::new("cp").arg("-a").arg(&from).arg(&modules), BUILD_LIMIT)?;
     let init = tests.join("init");
     fs::write(&init, init_script(filter))?;
     fs::set_permissions(&init, fs::Permissions::from_mode(0o755))?;
@@ -234,7 +235,7 @@ mount -t tmpfs none /dev/shm
 mount -t devpts none /dev/pts
 mount -t cgroup2 none /sys/fs/cgroup
 /tests/busybox ip link set lo up
-for module in /tests/*.ko; do insmod "$module"; done
+modprobe --all {MODULES}
 code=0
 for program in $(cat /tests/programs); do
     case "$program" in

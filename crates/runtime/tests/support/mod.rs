@@ -20,8 +20,8 @@ use lazaret_runtime::{IdSpace, NamespacesRuntime, NetworkConfig, RANGE_IDS, Runt
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::Pid;
 
-/// Every test's patience with anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Every test's patience with anything: enough for an emulated machine, which is some ten times slower than others.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(5);
