@@ -146,8 +146,17 @@ impl Native {
     }
 
     /// Imports the archive of a root file system under `name`.
-    pub fn import_rootfs(&self, name: &str, mut archive: impl std::io::Read) -> Result<()> {
-        let path = format!("{BASE}/images/import?name={name}&source=rootfs-tar");
+    pub fn import_rootfs(&self, name: &str, archive: impl std::io::Read) -> Result<()> {
+        self.import(name, "rootfs-tar", archive)
+    }
+
+    /// Imports an archive of `docker save`'s form under `name`.
+    pub fn import_docker_archive(&self, name: &str, archive: impl std::io::Read) -> Result<()> {
+        self.import(name, "docker-archive", archive)
+    }
+
+    fn import(&self, name: &str, source: &str, mut archive: impl std::io::Read) -> Result<()> {
+        let path = format!("{BASE}/images/import?name={name}&source={source}");
         let answer = self.client.send(Method::POST, &path, &[], SendBody::from_reader(&mut archive))?;
         ensure!(answer.status == 201, "import {name}: {answer}");
         Ok(())

@@ -18,7 +18,6 @@ mod rootfs;
 mod samples;
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -55,16 +54,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.install_peers {
         needs::install(peers::PACKAGES)?;
     }
-    let mut build = Command::new("cargo");
+    let mut build = workspace::cargo();
     // Both in one selection, or their shared dependencies would be compiled for each of them.
     build.args(["build", "--locked", "--release", "--package", "lazaret-server", "--bin", "lazaret"]);
-    build.args(["--package", "lazaret-runtime", "--example", "floor"]).current_dir(workspace::root());
+    build.args(["--package", "lazaret-runtime", "--example", "floor"]);
     step::run(&mut build, BUILD_LIMIT)?;
 
     // Short paths, because a Unix socket's has at most 107 bytes.
     let scratch = tempfile::tempdir().context("make a scratch folder")?;
     let rows = if options.no_peers { Vec::new() } else { peers::measure(&rootfs, scratch.path()) };
-    let ours = ours::measure(&target.join("release/lazaret"), &rootfs)?;
+    let ours = ours::measure(&target, &rootfs)?;
     let promises = promises::judge(&ours, &rows);
 
     let report = report::Report { rows: &rows, ours: &ours, promises: &promises };

@@ -35,6 +35,9 @@ pub(crate) struct Promise {
 /// Largest growth of the server's memory that counts as flat.
 const FLAT_BYTES: u64 = 64 << 20;
 
+/// What the `daytona` package may add to a request: most of it is its own work, which no server can do for it.
+const PACKAGE_RATIO: f64 = 5.0;
+
 /// Largest idle sandbox.
 const IDLE_PSS_BYTES: u64 = 2 << 20;
 
@@ -57,6 +60,12 @@ pub(crate) fn judge(ours: &Ours, rows: &[Row]) -> Vec<Promise> {
             ours.networked.as_ref().map(|both| (both.with.p50(), both.without.p50())),
             2,
         ),
+        ratio(
+            "create from an image of 60 layers, against one layer, by turns",
+            ours.layered.with.p50(),
+            Some(ours.layered.without.p50()),
+            1.2,
+        ),
         time("exec of true over HTTP, p50", ours.exec.p50(), 3),
         ratio("exec of true, against docker exec", ours.exec.p50(), against(Task::Exec, "docker"), 0.05),
         time("print(1) in warm Python over HTTP, p50", ours.python.p50(), 4),
@@ -72,6 +81,12 @@ pub(crate) fn judge(ours: &Ours, rows: &[Row]) -> Vec<Promise> {
             ours.processes.code_run.p50(),
             against(Task::Python, "docker"),
             0.1,
+        ),
+        ratio(
+            "exec of true through the daytona package, against a bare request from Python",
+            ours.package.as_ref().map_or(Duration::ZERO, |both| both.package.p50()),
+            ours.package.as_ref().map(|both| both.bare.p50()),
+            PACKAGE_RATIO,
         ),
         time("a key typed into a PTY and its echo, p50", ours.processes.echo.p50(), 2),
         size(

@@ -97,9 +97,15 @@ impl Report<'_> {
                 "create_by_turns_ms": self.ours.networked.as_ref().map(|both| json!({
                     "without_network": figures(&both.without), "with_network": figures(&both.with),
                 })),
+                "create_layers_by_turns_ms": {
+                    "one": figures(&self.ours.layered.without), "sixty": figures(&self.ours.layered.with),
+                },
                 "exec_ms": figures(&self.ours.exec),
                 "python_ms": figures(&self.ours.python),
                 "burst_ms": figures(&self.ours.burst),
+                "exec_from_python_ms": self.ours.package.as_ref().map(|both| json!({
+                    "daytona_package": figures(&both.package), "bare_request": figures(&both.bare),
+                })),
                 "code_run_ms": figures(&self.ours.processes.code_run),
                 "pty_echo_ms": figures(&self.ours.processes.echo),
                 "session_log_s": self.ours.processes.log.as_secs_f64(),

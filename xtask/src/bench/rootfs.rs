@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use lazaret_tests::registry::{small_layer, write_docker_archive};
+
 use crate::needs::{self, Need};
 use crate::step;
 
@@ -19,10 +21,30 @@ const MMDEBSTRAP: Need = Need {
     why: "makes the rootfs that all contenders run on",
 };
 
+/// Layers of the image of many.
+const LAYERS: usize = 60;
+
 /// A minimal Debian with Python, as a folder and as the archive that it was unpacked from.
 pub(crate) struct Rootfs {
     pub(crate) folder: PathBuf,
     pub(crate) archive: PathBuf,
+}
+
+impl Rootfs {
+    /// Writes an image of [`LAYERS`] layers into `folder`, the rootfs and a small file in each above it, as `docker save`
+    /// would.
+    ///
+    /// # Errors
+    /// If `tar` or `sha256sum` cannot do their part.
+    pub(crate) fn in_many_layers(&self, folder: &Path) -> Result<PathBuf> {
+        let mut layers = vec![self.archive.clone()];
+        for number in 1..LAYERS {
+            layers.push(small_layer(folder, number)?);
+        }
+        let image = folder.join("layers.tar");
+        write_docker_archive(&image, &layers)?;
+        Ok(image)
+    }
 }
 
 /// Makes the rootfs in `bench`, unless it is there.

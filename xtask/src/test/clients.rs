@@ -12,7 +12,7 @@
 //! ```
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -33,9 +33,19 @@ pub(super) fn prepare(target: &Path) -> Result<()> {
     install(&folder.join("litellm"), &clients.join("requirements-litellm.txt"), python)?;
     install(&folder.join("mcp"), &clients.join("requirements-mcp.txt"), python)?;
     install(&folder.join("schemathesis"), &clients.join("requirements-schemathesis.txt"), python)?;
-    install(&folder.join("daytona"), &clients.join("requirements-daytona.txt"), python)?;
+    daytona(target)?;
     install(&folder.join("sdk"), &clients.join("requirements-sdk.txt"), sdk)?;
     install(&folder.join("node"), &clients.join("package.json"), node)
+}
+
+/// Makes the folder of the `daytona` package, or leaves it alone, and gives the path of its Python.
+///
+/// # Errors
+/// If it cannot be made, because no package registry is reachable for one.
+pub(crate) fn daytona(target: &Path) -> Result<PathBuf> {
+    let folder = target.join("clients/daytona");
+    install(&folder, &workspace::root().join("tests/clients/requirements-daytona.txt"), python)?;
+    Ok(folder.join("bin/python"))
 }
 
 /// Makes `folder` afresh with `make` unless its stamp equals the text of `pins`.

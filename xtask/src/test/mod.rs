@@ -7,9 +7,8 @@
 //! The client suites are ordinary tests of the package `lazaret-tests` that run a script with a real SDK against a
 //! real server, so there is one runner and one closing line.
 
-mod clients;
+pub(crate) mod clients;
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -100,5 +99,5 @@ fn cargo_test(options: &Options) -> Result<()> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
-    step::run(Command::new("cargo").args(arguments).current_dir(workspace::root()), STEP_LIMIT)
+    step::run(workspace::cargo().args(arguments), STEP_LIMIT)
 }

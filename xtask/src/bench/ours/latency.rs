@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use lazaret_tests::wait::timed;
 
-use super::{Api, Networked};
+use super::{Api, ByTurns};
 use crate::bench::samples::{Load, Samples};
 
 /// Rounds of the single calls, and the time that each kind may take.
@@ -18,34 +18,37 @@ const AT_ONCE: usize = 100;
 
 /// From the request that creates a sandbox to the answer of `true` run in it; its deletion is not counted.
 pub(super) fn create(api: &Api) -> Result<Samples> {
-    ALONE.collect(|| {
-        let (created, took) = timed(|| {
-            let id = api.create()?;
-            api.exec_true(&id).map(|()| id)
-        });
-        api.delete(&created?)?;
-        Ok(took)
-    })
+    ALONE.collect(|| to_first_output(api, Api::create))
 }
 
-/// The same without a network and with one by turns, so that whatever else the machine does falls on both alike.
-pub(super) fn create_networked(api: &Api) -> Result<Networked> {
-    let networked = || api.create_networked();
-    let first_output = |create: &dyn Fn() -> Result<String>| -> Result<Duration> {
-        let (created, took) = timed(|| {
-            let id = create()?;
-            api.exec_true(&id).map(|()| id)
-        });
-        api.delete(&created?)?;
-        Ok(took)
-    };
+/// The same without a network and with one.
+pub(super) fn create_networked(api: &Api) -> Result<ByTurns> {
+    by_turns(api, Api::create_networked)
+}
+
+/// The same from an image of one layer and from one of many.
+pub(super) fn create_layered(api: &Api) -> Result<ByTurns> {
+    by_turns(api, Api::create_layered)
+}
+
+/// By turns, so that whatever else the machine does falls on both alike.
+fn by_turns(api: &Api, with: fn(&Api) -> Result<String>) -> Result<ByTurns> {
     let mut without = Vec::new();
     let with = ALONE.collect(|| {
-        without.push(first_output(&|| api.create())?);
-        first_output(&networked)
+        without.push(to_first_output(api, Api::create)?);
+        to_first_output(api, with)
     })?;
     // The rounds that only fill caches, as in the others.
-    Ok(Networked { without: Samples::new(without.split_off(without.len() - with.count()))?, with })
+    Ok(ByTurns { without: Samples::new(without.split_off(without.len() - with.count()))?, with })
+}
+
+fn to_first_output(api: &Api, create: fn(&Api) -> Result<String>) -> Result<Duration> {
+    let (created, took) = timed(|| {
+        let id = create(api)?;
+        api.exec_true(&id).map(|()| id)
+    });
+    api.delete(&created?)?;
+    Ok(took)
 }
 
 /// `true` in a running sandbox.

@@ -2,6 +2,7 @@
 
 mod latency;
 mod memory;
+mod package;
 mod processes;
 mod transfer;
 
@@ -15,6 +16,8 @@ use serde_json::json;
 
 use super::rootfs::Rootfs;
 use super::samples::Samples;
+use crate::test::clients;
+pub(super) use package::Package;
 pub(super) use processes::Processes;
 pub(super) use transfer::Transfer;
 
@@ -24,11 +27,16 @@ const EXCHANGE_LIMIT: Duration = Duration::from_secs(120);
 /// The name that the shared rootfs is imported as.
 const IMAGE: &str = "bench";
 
+/// The name of the one with the same files in many layers.
+const LAYERED_IMAGE: &str = "bench-layers";
+
 /// Everything that we measure of ourselves.
 pub(crate) struct Ours {
     pub(crate) create: Samples,
     /// What a network adds to that; `None` on a host that cannot give one.
-    pub(crate) networked: Option<Networked>,
+    pub(crate) networked: Option<ByTurns>,
+    /// What the layers of an image cost, of which the shared rootfs has one.
+    pub(crate) layered: ByTurns,
     pub(crate) exec: Samples,
     pub(crate) python: Samples,
     /// Many creates at once, each to the output of its first command.
@@ -39,21 +47,23 @@ pub(crate) struct Ours {
     pub(crate) exec_among_idle: Samples,
     pub(crate) transfer: Transfer,
     pub(crate) processes: Processes,
+    /// `None` where the `daytona` package cannot be installed.
+    pub(crate) package: Option<Package>,
 }
 
-/// Creates to first output, without a network and with one, made by turns.
-pub(crate) struct Networked {
+/// Creates to first output, without something and with it, made by turns.
+pub(crate) struct ByTurns {
     pub(crate) without: Samples,
     pub(crate) with: Samples,
 }
 
-/// Starts the server `binary`, imports the rootfs and measures everything.
+/// Starts the server of the release build beneath `target`, imports the rootfs and measures everything.
 ///
 /// # Errors
 /// If anything fails or answers otherwise than it should: a figure of a failure is no figure.
-pub(crate) fn measure(binary: &Path, rootfs: &Rootfs) -> Result<Ours> {
+pub(crate) fn measure(target: &Path, rootfs: &Rootfs) -> Result<Ours> {
     eprintln!("measuring lazaret");
-    let server = Server::start_with(binary, &[])?;
+    let server = Server::start_with(&target.join("release/lazaret"), &[])?;
     let client = Client::with_timeout(&server.url(), Some(KEY), EXCHANGE_LIMIT);
     let api = Api { native: Native::new(client) };
     api.native.import_rootfs(IMAGE, File::open(&rootfs.archive).context("open the rootfs archive")?)?;
@@ -65,13 +75,37 @@ pub(crate) fn measure(binary: &Path, rootfs: &Rootfs) -> Result<Ours> {
             None
         }
     };
+    let layers = tempfile::tempdir().context("make a folder for layers")?;
+    let layered = rootfs.in_many_layers(layers.path())?;
+    api.native.import_docker_archive(LAYERED_IMAGE, File::open(&layered)?)?;
+    layers.close().context("remove the layers")?;
+    let layered = latency::create_layered(&api)?;
     let exec = latency::exec(&api)?;
     let python = latency::python(&api)?;
     let burst = latency::burst(&api)?;
     let (idle_pss_bytes, exec_among_idle) = memory::idle(&api)?;
     let transfer = transfer::measure(&api, server.pid())?;
     let processes = processes::measure(&api, &server.url(), server.pid())?;
-    Ok(Ours { create, networked, exec, python, burst, idle_pss_bytes, exec_among_idle, transfer, processes })
+    let package = match clients::daytona(target) {
+        Ok(python) => Some(package::measure(&api, &server.url(), &python)?),
+        Err(error) => {
+            eprintln!("NOTICE: the `daytona` package is not measured: {error:#}");
+            None
+        }
+    };
+    Ok(Ours {
+        create,
+        networked,
+        layered,
+        exec,
+        python,
+        burst,
+        idle_pss_bytes,
+        exec_among_idle,
+        transfer,
+        processes,
+        package,
+    })
 }
 
 /// What the measurements ask for, always on the shared rootfs.
@@ -90,6 +124,11 @@ impl Api {
     fn create_networked(&self) -> Result<String> {
         let network = json!({ "type": "allowlist", "domains": ["example.com"] });
         self.native.create(&json!({ "image": IMAGE, "network": network }))
+    }
+
+    /// The same files, from an image of many layers.
+    fn create_layered(&self) -> Result<String> {
+        self.native.create(&json!({ "image": LAYERED_IMAGE }))
     }
 
     fn delete(&self, id: &str) -> Result<()> {
