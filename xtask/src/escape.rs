@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -51,9 +50,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if let Err(error) = needs::install(NEEDS) {
         eprintln!("NOTICE: {error:#}; what is missing is left out");
     }
-    let mut build = Command::new("cargo");
-    build.args(["build", "--locked", "-p", "lazaret-server"]).current_dir(workspace::root());
-    step::run(&mut build, BUILD_LIMIT)?;
+    // What `cargo xtask test` builds, because another selection would compile dependencies once more.
+    let build = ["build", "--locked", "--workspace", "--all-targets"];
+    step::run(workspace::cargo().args(build), BUILD_LIMIT)?;
     let server = Server::start_with(&binary(), &[])?;
     let native = server.native();
     let bait = Bait::lay()?;

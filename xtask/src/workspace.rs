@@ -10,6 +10,23 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask/ lies beneath the root")
 }
 
+/// Cargo, at the root, as if it were started by hand: what an outer `cargo run` told this program about itself is left out,
+/// because a dependency is compiled anew, with all that needs it, whenever that is there at one time and not at another.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(root())
+        .env_remove("CARGO")
+        .env_remove("CARGO_MANIFEST_DIR")
+        .env_remove("CARGO_MANIFEST_PATH");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 /// The build directory of the running xtask, which is where cargo puts everything else too.
 ///
 /// Taken from the program's own path (`<target>/<profile>/xtask`), so `CARGO_TARGET_DIR` is honoured without being read.

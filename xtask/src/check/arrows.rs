@@ -6,8 +6,6 @@
 //!
 //! Tests may reach further, so dev-dependencies are not judged. A new arrow is a change of the architecture: it is made here, in ARCHITECTURE.md and in the commit message.
 
-use std::process::Command;
-
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
@@ -68,9 +66,8 @@ struct Dependency {
 }
 
 pub(super) fn run() -> Result<()> {
-    let output = Command::new("cargo")
+    let output = workspace::cargo()
         .args(["metadata", "--locked", "--no-deps", "--format-version", "1"])
-        .current_dir(workspace::root())
         .output()
         .context("run cargo metadata")?;
     ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());

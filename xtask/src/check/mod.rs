@@ -5,7 +5,6 @@
 mod arrows;
 mod tidy;
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -49,13 +48,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn cargo(arguments: &[&str]) -> Result<()> {
-    step::run(Command::new("cargo").args(arguments).current_dir(workspace::root()), STEP_LIMIT)
+    step::run(workspace::cargo().args(arguments), STEP_LIMIT)
 }
 
 fn doc() -> Result<()> {
-    let mut command = Command::new("cargo");
+    let mut command = workspace::cargo();
     command.args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
-    command.env("RUSTDOCFLAGS", "--deny warnings").current_dir(workspace::root());
+    command.env("RUSTDOCFLAGS", "--deny warnings");
     step::run(&mut command, STEP_LIMIT)
 }
 
