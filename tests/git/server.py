@@ -1,6 +1,6 @@
 """A git server over HTTP for tests: `git http-backend` behind Python's own server.
 
-    server.py ROOT PORT [USER PASSWORD]
+    server.py ROOT [ADDRESS:]PORT [USER PASSWORD]
 
 Serves the repositories beneath ROOT, to be read and pushed to; with a user, to nobody else. Paths that begin with
 /moved/ are redirected to the same path without it. Prints one line when it listens.
@@ -12,7 +12,8 @@ import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-ROOT, PORT = sys.argv[1], int(sys.argv[2])
+ROOT = sys.argv[1]
+ADDRESS, _, PORT = sys.argv[2].rpartition(":")
 WANTED = None
 if len(sys.argv) > 4:
     WANTED = "Basic " + base64.b64encode(f"{sys.argv[3]}:{sys.argv[4]}".encode()).decode()
@@ -68,6 +69,6 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
+server = ThreadingHTTPServer((ADDRESS or "127.0.0.1", int(PORT)), Handler)
 print(server.server_address[1], flush=True)
 server.serve_forever()

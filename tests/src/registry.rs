@@ -90,9 +90,8 @@ pub fn write_docker_archive(path: &Path, layers: &[PathBuf]) -> Result<()> {
     for (number, layer) in layers.iter().enumerate() {
         diff_ids.push(format!("\"sha256:{}\"", sha256(layer)?));
         let name = format!("layer{number}.tar");
-        if std::fs::hard_link(layer, directory.path().join(&name)).is_err() {
-            std::fs::copy(layer, directory.path().join(&name))?;
-        }
+        // Not a second name: others may be packing the same layer, and tar would find that it changed meanwhile.
+        std::os::unix::fs::symlink(std::path::absolute(layer)?, directory.path().join(&name))?;
         names.push(format!("\"{name}\""));
     }
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
@@ -105,7 +104,7 @@ pub fn write_docker_archive(path: &Path, layers: &[PathBuf]) -> Result<()> {
     let manifest = format!(r#"[{{"Config":"config.json","RepoTags":null,"Layers":[{}]}}]"#, names.join(","));
     std::fs::write(directory.path().join("manifest.json"), manifest)?;
     let packed =
-        Command::new("tar").arg("-cf").arg(path).arg("-C").arg(directory.path()).arg(".").status()?;
+        Command::new("tar").arg("-hcf").arg(path).arg("-C").arg(directory.path()).arg(".").status()?;
     ensure!(packed.success(), "tar: {packed}");
     Ok(())
 }

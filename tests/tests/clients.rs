@@ -4,9 +4,12 @@
 
 #![forbid(unsafe_code)]
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
+use lazaret_tests::internet::{ALLOWED, Internet};
+use lazaret_tests::registry::{Registry, debian_layer, write_docker_archive};
 use lazaret_tests::{KEY, Server, binary, target};
 
 /// Runs one client program against a fresh server and asserts that its last line is `ok`.
@@ -138,6 +141,66 @@ fn the_daytona_package_of_python_commits_clones_pushes_and_pulls_with_and_withou
 #[test]
 fn the_daytona_package_of_python_opens_previews_and_signed_files() {
     check(&daytona(), "daytona/previews.py", &[]);
+}
+
+/// A registry with a minimal Debian, and a server whose sandboxes of Daytona's are made of that.
+fn server_of_a_pulled_debian(settings: &str) -> (Registry, Server) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = folder.path().join("debian.tar");
+    let layers = [debian_layer().expect("a Debian")];
+    write_docker_archive(&archive, &layers).expect("an image");
+    let registry = Registry::start().expect("a registry");
+    registry.push(&archive, "library/debian:bookworm").expect("push the image");
+    let settings = format!(
+        "[images.mirrors]\n\"docker.io\" = [\"{}\"]\n[daytona]\ndefault_image = \"debian:bookworm\"\n{settings}",
+        registry.host()
+    );
+    let server = Server::start_configured(&binary(), &[], &settings).expect("start a server");
+    (registry, server)
+}
+
+#[test]
+fn the_daytona_package_of_python_works_on_an_image_of_a_registry() {
+    let (_registry, server) = server_of_a_pulled_debian("");
+    // The others want programs that a minimal Debian lacks.
+    for script in ["process.py", "process_async.py", "files.py", "files_async.py"] {
+        check_against(&server, &daytona(), &format!("daytona/{script}"), &[]);
+    }
+}
+
+#[test]
+fn the_daytona_package_of_python_clones_and_pushes_over_a_network_in_an_image_without_git() {
+    const NAME: &str = "allowed.example";
+    let internet = Internet::enter().expect("make an Internet, as root");
+    let (_registry, server) = server_of_a_pulled_debian(&internet.settings());
+    let root = tempfile::tempdir().expect("a folder for repositories");
+    let serve = |port: u16, user: &[&str]| {
+        let mut command = internet.command("python3");
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("git/server.py")).arg(root.path());
+        command.arg(format!("{ALLOWED}:{port}")).args(user).stdout(Stdio::piped());
+        let mut served = Served(command.spawn().expect("start a git server"));
+        let mut line = String::new();
+        let said = served.0.stdout.take().expect("its output");
+        BufReader::new(said).read_line(&mut line).expect("the line that it listens");
+        assert_eq!(line.trim(), port.to_string());
+        served
+    };
+    let _hub = serve(8931, &["ada", "hunter2-of-the-daytona-tests"]);
+    let _open = serve(8932, &[]);
+    let (hub, open) = (format!("{NAME}:8931"), format!("{NAME}:8932"));
+    let arguments = [root.path(), Path::new(&hub), Path::new(&open)];
+    check_against(&server, &daytona(), "daytona/git.py", &arguments);
+}
+
+/// A process that ends with its test.
+struct Served(Child);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself; the test has seen to what matters.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]

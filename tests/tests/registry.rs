@@ -36,7 +36,15 @@ fn a_debian_is_pulled_by_name_and_run_through_the_mirror() -> Result<()> {
 
     let server = server_with_mirror(&registry)?;
     let name = format!("{}/library/debian:bookworm", registry.host());
-    assert_eq!(said(server.command().args(["image", "pull", &name]).output()?)?.trim(), name);
+    let (code, text) = on_a_terminal(&server, &["image", "pull", &name], (24, 100))?;
+    assert_eq!(code, Some(0), "{text}");
+    let layer = debian_layer()?.metadata()?.len();
+    assert!(text.trim_end().ends_with(&name), "{text}");
+    for shown in ["MiB", "fetching", "[=", "unpacking"] {
+        assert!(text.contains(shown), "no {shown} while {layer} bytes are pulled: {text}");
+    }
+    // Once more, with nobody who watches: a name for scripts and nothing else.
+    assert_eq!(said(server.command().args(["image", "pull", &name]).output()?)?, format!("{name}\n"));
     let program = ["run", "--rm", "--image", "debian:bookworm", "--", "python3", "-c"];
     let script = "import platform; print(platform.freedesktop_os_release()['VERSION_CODENAME'])";
     assert_eq!(said(server.command().args(program).arg(script).output()?)?, "bookworm\n");
@@ -86,16 +94,9 @@ fn an_image_of_busybox_alone_takes_commands_terminals_and_files() -> Result<()> 
     command(&["cp", &inside, file.to_str().context("a path")?])?;
     assert_eq!(std::fs::read_to_string(&file)?, "from outside\n");
 
-    let (pty, slave) = pty_process::blocking::open()?;
-    pty.resize(pty_process::Size::new(31, 97))?;
-    let plain = server.command();
-    let mut terminal = pty_process::blocking::Command::new(plain.get_program());
-    for (name, value) in plain.get_envs() {
-        terminal = terminal.env(name, value.context("a variable that is set")?);
-    }
-    let mut child = terminal.args(["exec", "-it", id, "--", "sh", "-c", "stty size; exit 7"]).spawn(slave)?;
-    let text = read_to_end(pty);
-    assert_eq!(child.wait()?.code(), Some(7), "{text}");
+    let (code, text) =
+        on_a_terminal(&server, &["exec", "-it", id, "--", "sh", "-c", "stty size; exit 7"], (31, 97))?;
+    assert_eq!(code, Some(7), "{text}");
     assert!(text.contains("31 97"), "{text}");
     Ok(())
 }
@@ -121,6 +122,24 @@ fn a_name_that_no_registry_gives_fails_with_the_reason_and_never_pulls_where_tha
         .post("/lazaret/v1/images/pull", &json!({ "reference": "169.254.169.254/latest/meta-data" }))?;
     assert_eq!((pulled.status, pulled.json()["error"]["problem"].clone()), (403, json!("not_allowed")));
     Ok(())
+}
+
+/// Runs the command line client on a terminal of so many rows and columns; its exit code and what it wrote there.
+fn on_a_terminal(
+    server: &Server,
+    arguments: &[&str],
+    (rows, columns): (u16, u16),
+) -> Result<(Option<i32>, String)> {
+    let (pty, slave) = pty_process::blocking::open()?;
+    pty.resize(pty_process::Size::new(rows, columns))?;
+    let plain = server.command();
+    let mut terminal = pty_process::blocking::Command::new(plain.get_program()).env("TERM", "xterm");
+    for (name, value) in plain.get_envs() {
+        terminal = terminal.env(name, value.context("a variable that is set")?);
+    }
+    let mut child = terminal.args(arguments).spawn(slave)?;
+    let text = read_to_end(pty);
+    Ok((child.wait()?.code(), text))
 }
 
 /// What is written to a terminal until the other side closes it.

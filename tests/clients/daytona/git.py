@@ -1,12 +1,16 @@
 """Repositories in a sandbox, with the unmodified `daytona` package of PyPI, also over HTTP from a server with a password.
 
+    git.py [ROOT HUB OPEN]
+
 The server comes from DAYTONA_API_URL and DAYTONA_API_KEY; LAZARET_URL is its native API, by which a git server is started
-in the sandbox's own network namespace.
+in the sandbox's own network namespace. With arguments, that is somewhere else and serves ROOT: at HUB (HOST:PORT) with the
+password, at OPEN without; the sandbox's image then needs no git.
 """
 
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import time
 import urllib.request
@@ -101,22 +105,35 @@ def everyday(sandbox):
     assert refused.status_code == 501, refused
 
 
-def over_http(sandbox):
-    git, fs = sandbox.git, sandbox.fs
-    fs.upload_file(SERVER.read_bytes(), "/root/server.py")
-    shell(
-        sandbox,
-        "git init -q -b main /root/seed && cd /root/seed && git config user.name t && git config user.email t@t && "
+def seed(run, root):
+    """Two repositories beneath `root`, which `run` makes where they are to be served; the first of their two commits."""
+    run(
+        f"git init -q -b main {root}/seed && cd {root}/seed && git config user.name t && git config user.email t@t && "
         "echo 1 > f && git add f && git commit -qm one && git branch dev && echo 2 > f && git commit -qam two && "
-        "mkdir /root/hub && git clone -q --bare /root/seed /root/hub/hub.git && git clone -q --bare /root/seed /root/hub/open.git",
+        f"git clone -q --bare {root}/seed {root}/hub.git && git clone -q --bare {root}/seed {root}/open.git"
     )
-    first = shell(sandbox, "git -C /root/seed rev-parse HEAD~1").strip()
+    return run(f"git -C {root}/seed rev-parse HEAD~1").strip()
+
+
+def serve_inside(sandbox):
+    sandbox.fs.upload_file(SERVER.read_bytes(), "/root/server.py")
+    shell(sandbox, "mkdir /root/hub")
     execute(sandbox, ["python3", "/root/server.py", "/root/hub", "8931", "ada", PASSWORD], background=True)
     execute(sandbox, ["python3", "/root/server.py", "/root/hub", "8932"], background=True)
-    hub, anyone = "http://127.0.0.1:8931/hub.git", "http://127.0.0.1:8932/open.git"
     shell(sandbox, "python3 - <<'E'\nimport socket, time\nfor port in (8931, 8932):\n"
           "    for _ in range(200):\n        try: socket.create_connection(('127.0.0.1', port)); break\n"
           "        except OSError: time.sleep(0.1)\nE")
+
+
+def run_here(script):
+    return subprocess.run(["sh", "-c", script], check=True, capture_output=True, text=True).stdout
+
+
+def over_http(sandbox, run, root, hub, anyone):
+    git, fs = sandbox.git, sandbox.fs
+    first = seed(run, root)
+    none = f"http://{anyone}/none.git"
+    hub, anyone = f"http://{hub}/hub.git", f"http://{anyone}/open.git"
     git.clone(anyone, "open")
     assert fs.download_file("open/f") == b"2\n"
     git.clone(anyone, "open-dev", branch="dev")
@@ -124,7 +141,7 @@ def over_http(sandbox):
     raises(DaytonaGitAuthFailedError, git.clone, hub, "no")
     raises(DaytonaGitAuthFailedError, git.clone, hub, "no", username="ada", password="wrong")
     raises(DaytonaConflictError, git.clone, anyone, "open")
-    raises(DaytonaGitRepoNotFoundError, git.clone, "http://127.0.0.1:8932/none.git", "no")
+    raises(DaytonaGitRepoNotFoundError, git.clone, none, "no")
     raises(DaytonaGitBranchNotFoundError, git.clone, anyone, "no", branch="none")
     secret = {"username": "ada", "password": PASSWORD}
     git.clone(hub, "one", **secret)
@@ -138,7 +155,7 @@ def over_http(sandbox):
     raises(DaytonaGitAuthFailedError, git.push, "one")
     git.push("one", **secret)
     git.push("one", **secret)
-    assert shell(sandbox, "git -C /root/hub/hub.git rev-parse main").strip() == pushed
+    assert run(f"git -C {root}/hub.git rev-parse main").strip() == pushed
     git.checkout_branch("two", "main")
     fs.upload_file(b"other\n", "two/g")
     git.add("two", ["."])
@@ -148,14 +165,22 @@ def over_http(sandbox):
     git.push("two", **secret)
     git.pull("one", **secret)
     assert fs.download_file("one/g") == b"other\n"
-    assert shell(sandbox, f"grep -rl {PASSWORD} /root/one /root/two /root/.git* /tmp 2>/dev/null; true") == ""
+    work = sandbox.get_work_dir()
+    assert shell(sandbox, f"cd {work} && ls -d one two > /dev/null && {{ grep -rl {PASSWORD} one two ~/.git* /tmp 2>/dev/null; true; }}") == ""
 
 
 def main():
-    sandbox = Daytona().create(CreateSandboxFromSnapshotParams(name="git"))
+    outside = sys.argv[1:]
+    domains = ",".join(outside[1:]) or None
+    sandbox = Daytona().create(CreateSandboxFromSnapshotParams(name="git", domain_allow_list=domains))
     try:
         everyday(sandbox)
-        over_http(sandbox)
+        if outside:
+            assert sandbox.process.exec("command -v git").exit_code != 0
+            over_http(sandbox, run_here, *outside)
+        else:
+            serve_inside(sandbox)
+            over_http(sandbox, lambda script: shell(sandbox, script), "/root/hub", "127.0.0.1:8931", "127.0.0.1:8932")
     finally:
         sandbox.delete()
     print("ok")

@@ -73,6 +73,8 @@ pub struct Visit {
 pub struct Internet {
     visits: Arc<Mutex<Vec<Visit>>>,
     certificate: String,
+    /// The namespace of everything outside, as a path.
+    outside: String,
 }
 
 impl Internet {
@@ -110,7 +112,7 @@ impl Internet {
         open.send(()).context("the Internet has gone")?;
         let outcome = outside_is.recv().context("the Internet did not come up")?;
         ensure!(outcome == "open", "the Internet {outcome}");
-        let internet = Self { visits, certificate: authority.certificate() };
+        let internet = Self { visits, certificate: authority.certificate(), outside };
         internet.listen_on_the_host()?;
         Ok(internet)
     }
@@ -123,6 +125,13 @@ impl Internet {
     /// The settings that make a server ask this Internet for names.
     pub fn settings(&self) -> String {
         format!("[network]\ndns_servers = [\"{RESOLVER}:53\"]\n")
+    }
+
+    /// A command that is run outside, with this machine's files and the Internet's network.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.outside)).arg(program);
+        command
     }
 
     /// What has been noted at `address` so far; at any port, over any protocol.
