@@ -23,6 +23,7 @@ mod globals;
 mod new_sandbox;
 mod progress;
 mod reference;
+mod role;
 mod server_error;
 mod signals;
 mod sizes;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::client::Client;
 use crate::failure::Failure;
+use crate::role::RoleWatch;
 use crate::sizes::{parse_bytes, parse_cpus, parse_seconds};
 use crate::variables::Variables;
 use crate::wire::Sandbox;
@@ -21,6 +22,10 @@ pub(crate) struct NewSandbox {
     /// Template to make it of, whose recipe holds where no option says otherwise
     #[arg(long, conflicts_with = "image")]
     template: Option<String>,
+
+    /// Role to apply to it, a recipe of packages that `role ls` shows
+    #[arg(long)]
+    role: Option<String>,
 
     /// Name for the sandbox
     #[arg(long)]
@@ -116,6 +121,7 @@ impl NewSandbox {
         put("name", self.name.as_ref().map(|name| json!(name)));
         put("template", self.template.as_ref().map(|template| json!(template)));
         put("image", self.image.as_ref().map(|image| json!(image)));
+        put("role", self.role.as_ref().map(|role| json!(role)));
         put("cwd", self.cwd.as_ref().map(|cwd| json!(cwd)));
         put("user", self.user.as_ref().map(|user| json!(user)));
         let env = self.variables.collect()?;
@@ -127,6 +133,14 @@ impl NewSandbox {
         put("resources", some_of(self.resources()));
         put("lease", some_of(self.lease()));
         Ok(Value::Object(body))
+    }
+
+    /// To be called before the sandbox is made; `None` without a role.
+    pub(crate) async fn watch(&self, client: &Client) -> Result<Option<RoleWatch>> {
+        match &self.role {
+            Some(_) => RoleWatch::open(client).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     fn resources(&self) -> Map<String, Value> {
@@ -217,10 +231,10 @@ mod tests {
 
     #[test]
     fn options_become_the_fields_of_the_request() {
-        let args = "--image alpine --name web -l a=b -l c -e X=1 -w /srv -u app:staff -m 1g --cpus 0.5 --pids 64 \
+        let args = "--image alpine --role go --name web -l a=b -l c -e X=1 -w /srv -u app:staff -m 1g --cpus 0.5 --pids 64 \
                     --disk 2g --idle-timeout 20m --idle-action pause --life 1d";
         let want = json!({
-            "image": "alpine", "name": "web", "labels": {"a": "b", "c": ""}, "env": {"X": "1"},
+            "image": "alpine", "role": "go", "name": "web", "labels": {"a": "b", "c": ""}, "env": {"X": "1"},
             "cwd": "/srv", "user": "app:staff",
             "resources": {"memory_bytes": 1_u64 << 30, "cpu_millis": 500, "pids": 64, "disk_bytes": 2_u64 << 30},
             "lease": {"idle_timeout_s": 1200, "idle_action": "pause", "life_s": 86400},

@@ -21,6 +21,8 @@ pub(crate) struct Sandbox {
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) cwd: Option<String>,
     pub(crate) user: Option<String>,
+    #[serde(default)]
+    pub(crate) role: Option<SandboxRole>,
     pub(crate) network: Value,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) lease: Value,
@@ -36,6 +38,14 @@ pub(crate) struct Sandbox {
 pub(crate) struct Reason {
     pub(crate) code: String,
     pub(crate) message: String,
+}
+
+/// What is applied to a sandbox after its first start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SandboxRole {
+    pub(crate) id: String,
+    pub(crate) status: String,
+    pub(crate) message: Option<String>,
 }
 
 /// Bounds of a sandbox.
@@ -189,6 +199,22 @@ pub(crate) struct OfferedImage {
     pub(crate) reference: String,
     pub(crate) popular: bool,
     pub(crate) digest: Option<String>,
+    #[serde(flatten)]
+    pub(crate) more: Map<String, Value>,
+}
+
+/// Roles.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RoleList {
+    pub(crate) roles: Vec<Role>,
+}
+
+/// One role.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Role {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) description: String,
     #[serde(flatten)]
     pub(crate) more: Map<String, Value>,
 }

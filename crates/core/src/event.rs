@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::{AccountId, Digest, Reason, SandboxId, State, TemplateId, TemplateState, Timestamp};
+use crate::{
+    AccountId, Digest, PackageCount, Reason, RoleStep, SandboxId, State, TemplateId, TemplateState, Timestamp,
+};
 
 /// One fact in the server's event log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +73,17 @@ pub enum EventKind {
         layer: Option<Digest>,
         /// Why the pull failed, if it did.
         reason: Option<String>,
+    },
+    /// The sandbox's role came a step further.
+    RoleProgress {
+        /// Id of the role.
+        role: String,
+        /// The step that was made.
+        step: RoleStep,
+        /// How many packages are there, of a step that counts them.
+        packages: Option<PackageCount>,
+        /// What there is to say at the end: why it failed, or what is missing.
+        message: Option<String>,
     },
 }
 

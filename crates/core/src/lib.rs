@@ -38,6 +38,7 @@ mod path_pattern;
 pub mod ports;
 mod preview;
 mod resources;
+mod role;
 mod sandbox;
 pub mod services;
 mod session;
@@ -99,6 +100,10 @@ pub use page::{Order, Page, PageRequest};
 pub use path_pattern::{PathPattern, has_wildcards};
 pub use preview::{SIGNED_PREVIEW_BYTES, SandboxSecret, SignedPreview, Withdrawal};
 pub use resources::Resources;
+pub use role::{
+    InvalidRole, PackageCount, PackageManager, Role, RoleStatus, RoleStep, RoleTable, SandboxRole,
+    UnknownRoleStatus,
+};
 pub use sandbox::{
     Authority, Decision, DomainSecret, DomainSecrets, IdleAction, LeaseChanges, LeasePolicy, Life, NameUse,
     Reason, ResourceChanges, Sandbox, SandboxChanges, SandboxSpec, SeedFile, State, Verb,

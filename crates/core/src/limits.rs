@@ -234,6 +234,28 @@ pub const BUILD_TIMEOUT_MAX: Duration = Duration::from_secs(6 * 60 * 60);
 /// Builds at once; further ones wait for their turn. Each has a sandbox that works as hard as it may.
 pub const BUILDS_MAX: usize = 4;
 
+/// Longest id of a role, in bytes: a label of a host name.
+pub const ROLE_ID_MAX_BYTES: usize = 63;
+/// Longest name, description or icon of a role, in bytes: a line or two in a list.
+pub const ROLE_TEXT_MAX_BYTES: usize = 512;
+/// Packages of a role for one package manager. Each may be installed by itself, and told of.
+pub const ROLE_PACKAGES_MAX: usize = 128;
+/// Longest name of a package, in bytes.
+pub const ROLE_PACKAGE_MAX_BYTES: usize = 128;
+/// Longest script of a role, in bytes: it goes into a variable, and Linux takes 128 KiB of one.
+pub const ROLE_SCRIPT_MAX_BYTES: usize = 64 * 1024;
+/// How long applying a role may take, the time that its sandbox is paused included. Some hundred megabytes of packages
+/// over an ordinary line take less.
+pub const ROLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// Output of applying a role that is read, in bytes; what is beyond is dropped.
+pub const ROLE_OUTPUT_MAX_BYTES: u64 = 10 * MIB;
+/// Longest line of progress that is looked at, in bytes; no line of ours is longer.
+pub const ROLE_LINE_MAX_BYTES: usize = 512;
+/// Characters of a program's own complaint that a role's message repeats.
+pub const ROLE_COMPLAINT_MAX_CHARS: usize = 200;
+/// Between two events that only count packages.
+pub const ROLE_EVENT_INTERVAL: Duration = Duration::from_millis(500);
+
 /// Events kept in the log.
 pub const EVENTS_MAX: u64 = 100_000;
 /// Sources of refused requests that the audit tells apart at one time.

@@ -18,6 +18,7 @@ use lazaret_runtime::NetworkConfig;
 use serde::Deserialize;
 
 use crate::image_config::Images;
+use crate::role_config::{self, RoleConfig};
 use crate::size::Size;
 
 /// The whole file. Every key is optional.
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) runtime: Runtime,
     pub(crate) network: Network,
     pub(crate) tiers: BTreeMap<String, TierConfig>,
+    /// Recipes for new sandboxes, over the ones that are built in.
+    pub(crate) roles: BTreeMap<String, RoleConfig>,
 }
 
 /// How to log.
@@ -282,6 +285,7 @@ impl Config {
             data_dir: FilePath::new("/mnt/data")?,
             default_network: defaults.default_network,
             egress: self.network.bounds().context("network")?,
+            roles: role_config::table(&self.roles)?,
         })
     }
 }
@@ -383,6 +387,7 @@ mod tests {
             ("[network]\nopen_networks = [\"10.0.0.1/8\"]", "open_networks: '10.0.0.1/8' has bits after"),
             ("[network]\nrange = \"10.0.0.0/30\"", "network.range: 10.0.0.0/30 is too small"),
             ("[openai]\nmax_minutes = 3", "unknown field `max_minutes`"),
+            ("[roles.x]\npackages = { apt = [\"a b\"] }", "roles.\"x\": packages.apt: 'a b' is not"),
             ("[daytona]\npreview_domain = \"10.0.0.1\"", "'10.0.0.1' "),
         ] {
             let error = Config::parse(text).map(drop).unwrap_err();

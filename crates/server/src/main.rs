@@ -13,6 +13,7 @@ mod doctor;
 mod http;
 mod image_config;
 mod logging;
+mod role_config;
 mod serve;
 mod size;
 

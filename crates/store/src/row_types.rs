@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use lazaret_core::{
-    Allowlist, EgressPolicy, EventKind, IdleAction, InvalidPolicy, LeasePolicy, PullStep, Reason, Refusal,
-    Resources, Scope, State,
+    Allowlist, EgressPolicy, EventKind, IdleAction, InvalidPolicy, LeasePolicy, PackageCount, PullStep,
+    Reason, Refusal, Resources, RoleStep, SandboxRole, Scope, State, UnknownRoleStatus,
 };
 use serde::{Deserialize, Serialize};
 
@@ -202,6 +202,29 @@ impl From<ReasonRow> for Reason {
     }
 }
 
+/// [`SandboxRole`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SandboxRoleRow {
+    id: String,
+    status: String,
+    message: Option<String>,
+}
+
+impl From<SandboxRole> for SandboxRoleRow {
+    fn from(SandboxRole { id, status, message }: SandboxRole) -> Self {
+        Self { id, status: status.name().to_owned(), message }
+    }
+}
+
+impl TryFrom<SandboxRoleRow> for SandboxRole {
+    type Error = UnknownRoleStatus;
+
+    fn try_from(row: SandboxRoleRow) -> Result<Self, UnknownRoleStatus> {
+        Ok(Self { id: row.id, status: row.status.parse()?, message: row.message })
+    }
+}
+
 /// The scopes of a key, by their names.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ScopesRow(Vec<String>);
@@ -236,6 +259,15 @@ pub(crate) enum EventKindRow {
     EgressDenied { destination: String, reason: String, count: u64 },
     ImagePull { reference: String, step: String, layer: Option<String>, reason: Option<String> },
     TemplateChanged { template: String, name: String, state: String, reason: Option<String> },
+    RoleProgress { role: String, step: String, packages: Option<PackagesRow>, message: Option<String> },
+}
+
+/// [`PackageCount`].
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PackagesRow {
+    installed: u32,
+    wanted: u32,
 }
 
 impl From<EventKind> for EventKindRow {
@@ -264,6 +296,13 @@ impl From<EventKind> for EventKindRow {
                 step: step.name().to_owned(),
                 layer: layer.map(|layer| layer.to_string()),
                 reason,
+            },
+            EventKind::RoleProgress { role, step, packages, message } => Self::RoleProgress {
+                role,
+                step: step.name().to_owned(),
+                packages: packages
+                    .map(|PackageCount { installed, wanted }| PackagesRow { installed, wanted }),
+                message,
             },
         }
     }
@@ -296,6 +335,12 @@ impl TryFrom<EventKindRow> for EventKind {
                 let known = PullStep::ALL.into_iter().find(|known| known.name() == step);
                 let layer = layer.map(|layer| layer.parse().map_err(|_| UnknownWord(layer))).transpose()?;
                 Self::ImagePull { reference, step: known.ok_or(UnknownWord(step))?, layer, reason }
+            }
+            EventKindRow::RoleProgress { role, step, packages, message } => {
+                let known = RoleStep::ALL.into_iter().find(|known| known.name() == step);
+                let packages =
+                    packages.map(|PackagesRow { installed, wanted }| PackageCount { installed, wanted });
+                Self::RoleProgress { role, step: known.ok_or(UnknownWord(step))?, packages, message }
             }
         })
     }

@@ -14,6 +14,7 @@ mod git;
 mod images;
 mod operations;
 mod ports;
+mod roles;
 mod routes;
 mod sandboxes;
 mod server;

@@ -4,8 +4,8 @@ use axum::http::Method;
 
 use super::error::Native;
 use super::{
-    accounts, contexts, events, execs, files, git, images, operations, ports, sandboxes, server, sessions,
-    templates, terminals,
+    accounts, contexts, events, execs, files, git, images, operations, ports, roles, sandboxes, server,
+    sessions, templates, terminals,
 };
 use crate::routing::Routes;
 
@@ -96,6 +96,7 @@ pub(crate) fn routes() -> Routes<Native> {
         .on(DELETE, "/lazaret/v1/templates/{template}", templates::delete)
         .on(POST, "/lazaret/v1/templates/{template}/activate", templates::activate)
         .on(POST, "/lazaret/v1/templates/{template}/deactivate", templates::deactivate)
+        .on(GET, "/lazaret/v1/roles", roles::list)
         .on(GET, "/lazaret/v1/images", images::list)
         .stream(POST, "/lazaret/v1/images/import", images::import)
         .stream(POST, "/lazaret/v1/images/pull", images::pull)

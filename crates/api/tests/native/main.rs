@@ -22,6 +22,7 @@ mod operations;
 mod ports;
 mod rates;
 mod requests;
+mod roles;
 mod run_code;
 mod sandbox_fork;
 mod sandboxes_archive;

@@ -13,6 +13,7 @@
 //! | `sleep` | waits for a signal, or for its timeout |
 //! | `crash` | takes the sandbox with it |
 //! | `python3 FILE` | prints the script |
+//! | `sh`, to apply a role | does what the role's script says: `say`, `complain`, `exit`, `wait` |
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,7 +36,7 @@ const KNOWN: [&str; 13] =
 pub(super) fn start(spec: &ExecSpec, script: Bytes, running: watch::Sender<usize>) -> Result<ExecSession> {
     let program = spec.command[0].as_str();
     let failed = |what: &str, problem| Err(Error::Exec { what: what.to_owned(), problem });
-    if !KNOWN.contains(&program) && program != "python3" {
+    if !KNOWN.contains(&program) && program != "python3" && !applies_role(spec) {
         return failed(program, ExecProblem::ProgramNotFound);
     }
     if let Some(user) = spec.user.as_deref().filter(|user| *user == "nobody-here") {
@@ -57,6 +58,11 @@ pub(super) fn start(spec: &ExecSpec, script: Bytes, running: watch::Sender<usize
         running.send_modify(|count| *count -= 1);
     });
     Ok(ExecSession::new(PID, input, output))
+}
+
+/// Whether it is the server's own script.
+fn applies_role(spec: &ExecSpec) -> bool {
+    spec.command[0] == "sh" && spec.env.contains_key("LAZARET_ROLE")
 }
 
 struct Process {
@@ -113,7 +119,23 @@ impl Process {
             "cat" | "size" | "sleep" => return self.listen().await,
             "crash" => return None,
             "python3" => self.print(self.script.clone()).await?,
+            "sh" => return self.apply_role().await,
             other => unreachable!("{other} was refused before"),
+        }
+        Some(ExecExit::Code(0))
+    }
+
+    /// Stands in for the script that applies roles.
+    async fn apply_role(&mut self) -> Option<ExecExit> {
+        let script = self.spec.env["LAZARET_ROLE_SCRIPT"].clone();
+        for line in script.lines() {
+            match line.split_once(' ').unwrap_or((line, "")) {
+                ("say", text) => self.print(format!("@role {text}\n")).await?,
+                ("complain", text) => self.send(ExecEvent::Stderr(format!("{text}\n").into())).await?,
+                ("exit", code) => return Some(ExecExit::Code(code.parse().expect("exit takes a number"))),
+                ("wait", _) => return self.listen().await,
+                (other, _) => unreachable!("{other} is not known"),
+            }
         }
         Some(ExecExit::Code(0))
     }

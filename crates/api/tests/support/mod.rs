@@ -23,7 +23,9 @@ use axum::http::Method;
 use lazaret_api::ApiSettings;
 use lazaret_core::ports::Transpiler;
 use lazaret_core::services::{NewKey, Ports, Services, Settings};
-use lazaret_core::{Caller, Error, Ids, ManualClock, Scope, Secret, Timestamp};
+use lazaret_core::{
+    Caller, Error, Ids, ManualClock, PackageManager, Role, RoleTable, Scope, Secret, Timestamp,
+};
 use lazaret_store::{BlobFiles, Sqlite};
 
 pub use call::{Answer, Call};
@@ -80,7 +82,8 @@ impl Server {
             clock: clock.clone(),
             ids: Arc::new(CountingIds::default()),
         };
-        let services = Services::start(ports, Settings::default()).await.expect("services start");
+        let settings = Settings { roles: roles(), ..Settings::default() };
+        let services = Services::start(ports, settings).await.expect("services start");
         services.accounts.ensure_admin(Some(Secret::new(ADMIN_KEY))).await.expect("an admin");
         let mut settings = ApiSettings::new(clock.clone());
         "0.0.0-test".clone_into(&mut settings.version);
@@ -162,6 +165,36 @@ impl Drop for Server {
             task.abort();
         }
     }
+}
+
+/// Some roles; what their scripts mean is said in `exec.rs`.
+fn roles() -> RoleTable {
+    let role = |id: &str, script: Option<&str>| Role {
+        id: id.to_owned(),
+        name: format!("Role {id}"),
+        script: script.map(str::to_owned),
+        ..Role::default()
+    };
+    let packages = [
+        (PackageManager::Apt, vec!["git".to_owned(), "jq".to_owned()]),
+        (PackageManager::Apk, vec!["git".to_owned()]),
+    ];
+    let mut table = RoleTable::default();
+    for role in [
+        role("barebone", None),
+        Role {
+            description: "Everyday tools".to_owned(),
+            icon: "terminal".to_owned(),
+            packages: packages.into(),
+            ..role("tools", None)
+        },
+        role("quick", Some("say script\nsay script\nsay packages 7\ncomplain nothing to see")),
+        role("broken", Some("say script\ncomplain E: no \u{1b}[31mluck\nexit 14")),
+        role("slow", Some("say script\nwait")),
+    ] {
+        table.insert(role).expect("a role that is right");
+    }
+    table
 }
 
 /// Waits until `done`, asking again after each turn of the other tasks.

@@ -80,9 +80,11 @@ fn print(event: &Event, json: bool) -> Result<()> {
     }
     let sandbox = event.sandbox_id.as_deref().map_or_else(|| "-".to_owned(), short_id);
     let what = event.state.as_deref().unwrap_or(&event.kind);
-    let detail = event.more.get("what").and_then(serde_json::Value::as_str);
-    let detail = detail.map_or_else(String::new, |detail| format!(" {detail}"));
-    let why = event.reason.as_ref().map_or_else(String::new, |reason| format!(" ({})", reason.message));
+    let text = |field: &str| event.more.get(field).and_then(serde_json::Value::as_str);
+    let details = ["what", "role", "step"].into_iter().filter_map(text);
+    let detail: String = details.map(|detail| format!(" {detail}")).collect();
+    let why = event.reason.as_ref().map(|reason| reason.message.as_str()).or_else(|| text("message"));
+    let why = why.map_or_else(String::new, |why| format!(" ({why})"));
     let line = format!("{}  {}  {sandbox}  {what}{detail}{why}", event.at, event.sequence);
     writeln!(io::stdout(), "{}", printable(&line))?;
     Ok(())

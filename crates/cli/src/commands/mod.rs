@@ -17,6 +17,7 @@ mod mcp;
 mod ps;
 mod pull;
 mod rm;
+mod role;
 mod run;
 mod stats;
 mod template;
@@ -78,11 +79,13 @@ pub enum SandboxCommand {
     Mcp(mcp::Mcp),
 }
 
-/// Images and accounts.
+/// Images, roles and accounts.
 #[derive(Debug, Subcommand)]
 pub enum OperatorCommand {
     #[command(subcommand)]
     Image(image::Image),
+    #[command(subcommand)]
+    Role(role::Role),
     #[command(subcommand)]
     Account(account::Account),
     #[command(subcommand)]
@@ -169,6 +172,7 @@ async fn sandbox(command: SandboxCommand, client: &Client, json: bool) -> Result
 async fn operator(command: OperatorCommand, client: &Client, json: bool) -> Result<u8> {
     match command {
         OperatorCommand::Image(image) => image.run(client, json).await,
+        OperatorCommand::Role(role) => role.run(client, json).await,
         OperatorCommand::Account(account) => account.run(client, json).await,
         OperatorCommand::Key(key) => key.run(client, json).await,
     }

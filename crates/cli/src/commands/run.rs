@@ -1,10 +1,10 @@
 //! `lazaret run`: make a sandbox, run one command in it with the local streams, end the sandbox.
 //!
 //! ```text
-//!   create ──▶ attach ──▶ command ended ──▶ --rm: delete
-//!      │          │                         else: stop (the disk stays; `start` brings it back)
-//!      └──────────┴── fails or is interrupted: delete, since nothing of worth is in it
-//!   -d: create ──▶ background exec ──▶ leave it running
+//!   create ──▶ role ──▶ attach ──▶ command ended ──▶ --rm: delete
+//!      │         │         │                         else: stop (the disk stays; `start` brings it back)
+//!      └─────────┴─────────┴── fails or is interrupted: delete, since nothing of worth is in it; but for a role that fails
+//!   -d: create ──▶ role ──▶ background exec ──▶ leave it running
 //! ```
 //!
 //! The ending of the sandbox is done whatever happened to the command. Signals are collected from the start, so one that
@@ -22,6 +22,7 @@ use crate::client::Client;
 use crate::exec::{Attachment, attach};
 use crate::failure::{Failure, say};
 use crate::new_sandbox::{NewSandbox, make};
+use crate::role::RoleWatch;
 use crate::server_error::ServerError;
 use crate::signals::{self, Outcome, Signals, until_signal};
 use crate::sizes::parse_duration;
@@ -37,6 +38,7 @@ use crate::wire::{Background, ExecRequest, Exited, ImageList, Sandbox};
   lazaret run --rm -- python3 -c 'print(6 * 7)'
   lazaret run --rm -it -- sh
   tar c src | lazaret run --rm -i --memory 2g -- sh -c 'tar x && make -C src'
+  lazaret run --rm --image debian --role go --network internet -- go version
   lazaret run -d --name web -- python3 -m http.server; lazaret logs -f web
 
 Exit codes:
@@ -92,7 +94,11 @@ impl Run {
         let attachment = Attachment::new(self.interactive, self.tty)?;
         let mut signals = signals::collect()?;
         let body = self.sandbox.body()?;
-        let (sandbox, interrupted) = make_through_signals(client, &body, &mut signals).await?;
+        let watch = self.sandbox.watch(client).await?;
+        let (sandbox, mut interrupted) = make_through_signals(client, &body, &mut signals).await?;
+        if let (Some(watch), None) = (watch, interrupted) {
+            interrupted = role_through_signals(watch, &sandbox, &mut signals).await;
+        }
         if let Some(number) = interrupted {
             finish(client, &sandbox, Afterwards::Delete).await;
             return Ok(signals::exit_code(number));
@@ -169,6 +175,19 @@ async fn make_through_signals(
         Outcome::Interrupted(_) => Err(Failure::new("interrupted while the sandbox was being made")
             .hint("`lazaret ps` shows whether it was; `lazaret rm -f` deletes it")
             .into()),
+    }
+}
+
+/// Waits until the role is applied, and gives the signal that came meanwhile. What went wrong with the role, or with the way
+/// to hear of it, is told and changes nothing: the command may do without.
+async fn role_through_signals(watch: RoleWatch, sandbox: &Sandbox, signals: &mut Signals) -> Option<u8> {
+    match until_signal(signals, watch.follow(sandbox)).await {
+        Outcome::Done(Ok(())) => None,
+        Outcome::Done(Err(error)) => {
+            say(&format!("warning: nobody told how it went with the role: {error:#}"));
+            None
+        }
+        Outcome::Interrupted(number) => Some(number),
     }
 }
 

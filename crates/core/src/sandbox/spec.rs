@@ -40,6 +40,8 @@ pub struct SandboxSpec {
     pub network: Option<EgressPolicy>,
     /// Started in the background whenever the sandbox starts; `None` for the template's.
     pub start_command: Option<Vec<String>>,
+    /// Id of a role, applied in the background after the first start.
+    pub role: Option<String>,
     /// Secrets that the sandbox uses without having them; they need an allow-list with their domains.
     pub secrets: Vec<DomainSecret>,
     /// Labels.

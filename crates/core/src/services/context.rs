@@ -7,6 +7,7 @@ use super::audit::AuditLog;
 use super::builds::BuildTable;
 use super::events::EventLog;
 use super::pulls::Pulls;
+use super::roles::RoleTasks;
 use super::settings::Settings;
 use super::table::Table;
 use super::templates;
@@ -48,6 +49,7 @@ pub(super) struct Context {
     pub(super) pulls: Pulls,
     pub(super) builds: BuildTable,
     pub(super) templates: templates::Table,
+    pub(super) roles: RoleTasks,
     /// See [`super::image_collection`].
     pub(super) images_in_use: Arc<tokio::sync::RwLock<()>>,
     /// When images were last collected, on the monotonic clock.

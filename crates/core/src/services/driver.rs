@@ -18,13 +18,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::context::Context;
 use super::network;
+use super::roles;
 use super::start_command;
 use super::table::Entry;
 use crate::ports::{Death, RuntimeSpec};
 use crate::sandbox::check_env;
 use crate::{
-    Decision, EgressPolicy, Error, EventKind, Kind, Reason, Resources, Result, Sandbox, SandboxChanges,
-    SandboxId, State, Verb, limits,
+    Decision, EgressPolicy, Error, EventKind, Kind, Reason, Resources, Result, RoleStatus, Sandbox,
+    SandboxChanges, SandboxId, SandboxRole, State, Verb, limits,
 };
 
 /// Verbs that may wait at one sandbox; more callers wait for a place.
@@ -53,6 +54,8 @@ pub(super) enum Task {
     Update(SandboxChanges),
     /// Variables of later execs: names to take away, then values to set.
     SetEnv { unset: Vec<String>, set: BTreeMap<String, String> },
+    /// How applying its role ended.
+    EndRole(SandboxRole),
 }
 
 pub(super) fn mailbox() -> (mpsc::Sender<Command>, mpsc::Receiver<Command>) {
@@ -97,6 +100,7 @@ impl Driver {
                         Task::SetNetwork(policy) => self.set_network(policy).await,
                         Task::Update(changes) => self.update(changes).await,
                         Task::SetEnv { unset, set } => self.set_env(&unset, set).await,
+                        Task::EndRole(end) => self.end_role(end).await,
                     };
                     let after = self.entry.record().state;
                     if before.is_live() != after.is_live() {
@@ -293,6 +297,20 @@ impl Driver {
         Ok(self.entry.snapshot())
     }
 
+    async fn end_role(&self, end: SandboxRole) -> Result<Sandbox> {
+        let mut changed = self.entry.snapshot();
+        // Its sandbox may have ended first, and its role with it.
+        if changed.role.as_ref().is_none_or(|role| role.status != RoleStatus::Applying) {
+            return Ok(changed);
+        }
+        let told = roles::ended(&end);
+        changed.role = Some(end);
+        self.entry.replace(changed.clone());
+        self.context.ports.store.update_sandbox(&changed).await?;
+        self.context.events.publish(&self.context, self.entry.account, Some(self.entry.id), told).await;
+        Ok(self.entry.snapshot())
+    }
+
     async fn guest_died(&self, death: Death) {
         let record = self.entry.record();
         if !record.state.is_live() {
@@ -320,6 +338,7 @@ impl Driver {
         record.state = state;
         record.reason.clone_from(&reason);
         record.state_since = self.context.now();
+        let role = if state.is_live() { None } else { roles::interrupt(&mut record) };
         // Memory first: it is what every request reads, and what the host is now like.
         self.entry.replace(record.clone());
         if !state.is_live() {
@@ -329,8 +348,9 @@ impl Driver {
             self.entry.terminals.forget();
         }
         self.context.ports.store.update_sandbox(&record).await?;
-        let kind = EventKind::StateChanged { state, reason };
-        self.context.events.publish(&self.context, self.entry.account, Some(self.entry.id), kind).await;
+        for kind in [Some(EventKind::StateChanged { state, reason }), role].into_iter().flatten() {
+            self.context.events.publish(&self.context, self.entry.account, Some(self.entry.id), kind).await;
+        }
         if record.lease.delete_stopped_after == Some(Duration::ZERO) {
             self.context.wake.notify_one();
         }

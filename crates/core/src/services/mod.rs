@@ -8,6 +8,7 @@
 //!   Execs · Files · Catalogue ── lease guard ──▶ Guest        Git ── lease guard ──▶ Git
 //!   Uploads ──▶ Blobs, Store        Accounts · Images · Events ──▶ Store, Images
 //!   Images ── one pull an image ──▶ Images port        Templates ── one task a template ──▶ Images, Runtime, Store
+//!   Roles ── one task a sandbox whose role is being applied ──▶ Guest
 //!   Builds ── one task a build ──▶ Images port; Runtime and Guest for what runs
 //!   reconcile ── timer or wake-up ──▶ the same drivers
 //! ```
@@ -36,6 +37,7 @@ mod network;
 mod previews;
 mod pulls;
 mod reconcile;
+mod roles;
 mod sandboxes;
 mod secrets;
 mod sessions;
@@ -66,6 +68,7 @@ pub use interpreters::Interpreters;
 pub use lease::InUse;
 pub use previews::{Admission, Previews, Ticket};
 pub use pulls::Pull;
+pub use roles::Roles;
 pub use sandboxes::{Load, SandboxFilter, Sandboxes};
 pub use sessions::{LogStream, Sessions, Until};
 pub use settings::{ImageSettings, PullPolicy, Settings, Tier};

@@ -9,6 +9,7 @@ use super::context::Context;
 use super::driver;
 use super::image_collection::{HeldImage, hold, obtain_held};
 use super::lease::{self, Activity, InUse};
+use super::roles;
 use super::start_command;
 use super::table::{Entry, Place};
 use super::templates;
@@ -57,7 +58,8 @@ pub struct Sandboxes {
 }
 
 impl Sandboxes {
-    /// Makes a sandbox and returns it running, with its files in place; or makes nothing.
+    /// Makes a sandbox and returns it running, with its files in place; or makes nothing. Its role is applied from then on, and
+    /// [`Sandbox::role`] says how it stands.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a field out of its range or the tier's; [`Error::NotFound`] for an image or upload;
@@ -72,6 +74,7 @@ impl Sandboxes {
         tier.allow(&spec.resources)?;
         let wanted = spec.network.as_ref().unwrap_or(&self.context.settings.default_network);
         super::network::check(&self.context, wanted)?;
+        let role = spec.role.as_deref().map(|id| roles::find(&self.context, id)).transpose()?;
         let template = match &spec.template {
             Some(name) => Some(templates::usable(&self.context, caller, name)?),
             None => None,
@@ -104,6 +107,7 @@ impl Sandboxes {
             network: spec.network.clone(),
             template: template.as_ref().map(|template| template.name.clone()),
             start_command: spec.start_command.clone().unwrap_or(recipe.start_command),
+            role: None,
             labels: spec.labels.clone(),
             public: spec.public,
             lease: spec.lease,
@@ -116,6 +120,7 @@ impl Sandboxes {
         };
         let secrets = super::secrets::make(&self.context, &spec)?;
         let mut record = record;
+        record.role = role.map(|role| roles::outlook(&self.context, role, &image.image, &record));
         if let Some(secrets) = &secrets {
             super::secrets::announce(secrets, &mut record.env);
         }
@@ -128,7 +133,10 @@ impl Sandboxes {
         let made = tokio::spawn(async move {
             let unique = (spec.name_use == NameUse::Unique).then_some(record.name.as_str());
             let place = context.table.reserve(account, tier.sandboxes_max, unique)?;
-            Creation { context: &context, record, secrets, image, seeds, origin: None, place }.run().await
+            let creation = Creation { context: &context, record, secrets, image, seeds, origin: None, place };
+            let made = creation.run().await?;
+            roles::begin(&context, &made).await;
+            Ok::<_, Error>(made)
         });
         let made = made.await.map_err(Error::internal)??;
         if let Some(template) = template {

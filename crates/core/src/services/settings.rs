@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     BUILT_IN_IMAGE, CollectionPolicy, EgressBounds, EgressPolicy, Error, FilePath, ImageCatalogue, Resources,
-    Result, limits,
+    Result, RoleTable, limits,
 };
 
 /// A named set of limits for accounts.
@@ -71,6 +71,8 @@ pub struct Settings {
     pub default_network: EgressPolicy,
     /// What any sandbox may be given.
     pub egress: EgressBounds,
+    /// What can be applied to new sandboxes.
+    pub roles: RoleTable,
 }
 
 impl Settings {
@@ -90,6 +92,7 @@ impl Default for Settings {
             data_dir: FilePath::new("/mnt/data").expect("a constant absolute path"),
             default_network: EgressPolicy::Disabled,
             egress: EgressBounds::default(),
+            roles: RoleTable::default(),
         }
     }
 }

@@ -16,8 +16,8 @@ use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
     Accounts, Audit, Builds, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters, Previews,
-    Sandboxes, Sessions, SignedFiles, Templates, Terminals, Uploads, builds, driver, events, network, pulls,
-    reconcile, templates,
+    Roles, Sandboxes, Sessions, SignedFiles, Templates, Terminals, Uploads, builds, driver, events, network,
+    pulls, reconcile, roles, templates,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -53,6 +53,8 @@ pub struct Services {
     pub builds: Builds,
     /// Saved recipes for sandboxes.
     pub templates: Templates,
+    /// Recipes that are applied to new sandboxes.
+    pub roles: Roles,
     /// Ports inside sandboxes.
     pub ingress: Ingress,
     /// The same ports for those who have no key.
@@ -87,6 +89,7 @@ impl Services {
             pulls: pulls::Pulls::default(),
             builds: builds::BuildTable::default(),
             templates: templates::Table::default(),
+            roles: roles::RoleTasks::default(),
             images_in_use: Arc::default(),
             images_collected: Mutex::default(),
             wake: tokio::sync::Notify::new(),
@@ -123,6 +126,7 @@ impl Services {
             images: Images { context: shared() },
             builds: Builds { context: shared() },
             templates: Templates { context: shared() },
+            roles: Roles { context: shared() },
             ingress: Ingress { context: shared() },
             previews: Previews { context: shared() },
             signed_files: SignedFiles {
@@ -151,8 +155,9 @@ impl Services {
         self.context.ports.images.find(&self.context.settings.default_image).await.map(drop)
     }
 
-    /// Ends builds, pulls and background tasks, and writes what was not yet written. Sandboxes go on.
+    /// Ends builds, pulls and background tasks, and writes what was not yet written. Sandboxes go on, and roles in them.
     pub async fn shutdown(&self) {
+        self.context.roles.shutdown().await;
         self.context.templates.shutdown().await;
         self.context.builds.shutdown().await;
         self.context.pulls.shutdown().await;
@@ -192,13 +197,15 @@ async fn adopt(context: &Arc<Context>) -> Result<()> {
         let record = settle(context, record, adopted).await?;
         let was_networked = adopted.is_some_and(|adopted| adopted.addresses.is_some());
         let record = settle_network(context, record, was_networked).await?;
+        let record = settle_role(context, record).await?;
         let image = context.ports.images.find(&record.image_digest.to_string()).await?;
         let image_config = image.map_or_else(ImageConfig::default, |image| image.config);
         let activity = Activity::since(record.last_active_at, &*context.ports.clock);
         let (sender, mailbox) = driver::mailbox();
         let entry = Arc::new(Entry::new(record, image_config, activity, sender));
         context.table.insert(Arc::clone(&entry));
-        driver::spawn(Arc::clone(context), entry, mailbox);
+        driver::spawn(Arc::clone(context), Arc::clone(&entry), mailbox);
+        roles::go_on(context, &entry);
     }
     for orphan in found.into_keys() {
         tracing::warn!(sandbox.id = %orphan, "removing a sandbox that has no record");
@@ -220,6 +227,17 @@ async fn settle_network(context: &Context, record: Sandbox, was_networked: bool)
     let stopped = Sandbox { state: State::Error, reason: Some(reason), state_since: context.now(), ..record };
     context.ports.store.update_sandbox(&stopped).await?;
     Ok(stopped)
+}
+
+/// A role that was being applied in what does not live any more came to nothing.
+async fn settle_role(context: &Context, mut record: Sandbox) -> Result<Sandbox> {
+    if !record.state.is_live()
+        && let Some(told) = roles::interrupt(&mut record)
+    {
+        context.ports.store.update_sandbox(&record).await?;
+        context.events.publish(context, record.account, Some(record.id), told).await;
+    }
+    Ok(record)
 }
 
 /// The record as the host says it is.

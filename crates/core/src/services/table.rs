@@ -78,6 +78,15 @@ impl Entry {
         last.unwrap_or_else(|_| self.record())
     }
 
+    /// Whether it runs, as soon as that is so; or that it does not live any more.
+    pub(super) async fn runs(&self) -> bool {
+        let mut record = self.record.subscribe();
+        let settled = |record: &Arc<Sandbox>| record.state == State::Running || !record.state.is_live();
+        let last = record.wait_for(settled).await.map(|record| record.state);
+        // The sender is this entry's, so it is there for as long as somebody waits here.
+        last.is_ok_and(|state| state == State::Running)
+    }
+
     /// The record with the newest activity, as a caller sees it.
     pub(super) fn snapshot(&self) -> Sandbox {
         let mut sandbox = (*self.record()).clone();

@@ -6,9 +6,9 @@ use std::time::Duration;
 use lazaret_core::ports::Store;
 use lazaret_core::{
     Account, AccountId, Allowlist, CatalogueEntry, CatalogueEntryId, Digest, EgressPolicy, Event, EventKind,
-    FilePath, IdleAction, Key, KeyHash, KeyId, LeasePolicy, Reason, Recipe, Refusal, Resources, Sandbox,
-    SandboxId, Scope, Source, State, Template, TemplateId, TemplateSource, TemplateState, Timestamp, Upload,
-    UploadId,
+    FilePath, IdleAction, Key, KeyHash, KeyId, LeasePolicy, Reason, Recipe, Refusal, Resources, RoleStatus,
+    Sandbox, SandboxId, SandboxRole, Scope, Source, State, Template, TemplateId, TemplateSource,
+    TemplateState, Timestamp, Upload, UploadId,
 };
 
 /// Sixteen bytes that hold `number`, for an id.
@@ -110,6 +110,7 @@ pub(crate) fn sandbox(number: u64, account: AccountId) -> Sandbox {
         network: None,
         template: None,
         start_command: Vec::new(),
+        role: None,
         labels: BTreeMap::new(),
         public: false,
         lease: LeasePolicy::default(),
@@ -139,6 +140,11 @@ pub(crate) fn full_sandbox(number: u64, account: AccountId) -> Sandbox {
         )),
         template: Some("it's a template".to_owned()),
         start_command: vec!["/bin/serve".to_owned(), "--quote='\"".to_owned(), String::new()],
+        role: Some(SandboxRole {
+            id: "python".to_owned(),
+            status: RoleStatus::Failed,
+            message: Some("no \"network\"".to_owned()),
+        }),
         labels: pairs(&[("team", "a"), ("", "")]),
         public: true,
         lease: LeasePolicy {

@@ -104,6 +104,7 @@ async fn a_database_of_version_1_is_migrated_with_all_it_holds() {
     sandbox.sequence = 4;
     // What that version did not know.
     sandbox.public = false;
+    sandbox.role = None;
     sandbox.lease.archive_stopped_after = None;
     assert_eq!(store.list_sandboxes().await.unwrap(), std::slice::from_ref(&sandbox));
     let mut entry = nouns::entry(1, sandbox.id, b"/mnt/data/\xff");

@@ -196,6 +196,15 @@ impl From<Event> for wire::Event {
                         failure: reason,
                     }
                 }
+                lazaret_core::EventKind::RoleProgress { role, step, packages, message } => {
+                    wire::EventKind::RoleProgress {
+                        role,
+                        step: step.name(),
+                        installed: packages.map(|count| count.installed),
+                        wanted: packages.map(|count| count.wanted),
+                        message,
+                    }
+                }
             },
         }
     }

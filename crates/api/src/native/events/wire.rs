@@ -79,6 +79,19 @@ pub(crate) enum EventKind {
         /// Why it failed, if it did.
         failure: Option<String>,
     },
+    /// The role of a sandbox came a step further.
+    RoleProgress {
+        /// Id of the role.
+        role: String,
+        /// `started`, `index`, `packages`, `script`, `applied` or `failed`.
+        step: &'static str,
+        /// Packages that are installed, of a step that counts them.
+        installed: Option<u32>,
+        /// Packages that shall be, of a step that counts them.
+        wanted: Option<u32>,
+        /// What there is to say at the end: why it failed, or which packages are missing.
+        message: Option<String>,
+    },
 }
 
 /// Which events.

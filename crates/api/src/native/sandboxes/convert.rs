@@ -33,6 +33,7 @@ impl From<lazaret_core::Sandbox> for wire::Sandbox {
             user: sandbox.user,
             template: sandbox.template,
             start_command: sandbox.start_command,
+            role: sandbox.role.map(wire::SandboxRole::from),
             network: sandbox.network.unwrap_or_default().into(),
             labels: sandbox.labels,
             public: sandbox.public,
@@ -47,6 +48,13 @@ impl From<lazaret_core::Sandbox> for wire::Sandbox {
 impl From<&lazaret_core::Reason> for wire::Reason {
     fn from(reason: &lazaret_core::Reason) -> Self {
         Self { code: reason.code(), message: reason.to_string() }
+    }
+}
+
+impl From<lazaret_core::SandboxRole> for wire::SandboxRole {
+    fn from(role: lazaret_core::SandboxRole) -> Self {
+        let lazaret_core::SandboxRole { id, status, message } = role;
+        Self { id, status: status.name(), message }
     }
 }
 
@@ -177,6 +185,7 @@ impl wire::NewSandbox {
             cwd: self.cwd.map(|cwd| absolute("cwd", cwd)).transpose()?,
             user: self.user,
             start_command: self.start_command,
+            role: self.role,
             network: self.network.map(EgressPolicy::try_from).transpose()?,
             labels: self.labels.unwrap_or_default(),
             public: self.public.unwrap_or_default(),

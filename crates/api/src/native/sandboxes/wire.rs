@@ -32,6 +32,8 @@ pub(crate) struct Sandbox {
     pub(crate) template: Option<String>,
     /// Started in the background whenever the sandbox starts; its output is that of the exec with the sandbox's own id.
     pub(crate) start_command: Vec<String>,
+    /// What was, or is being, applied to it after its first start.
+    pub(crate) role: Option<SandboxRole>,
     /// What it may reach.
     pub(crate) network: Network,
     /// Labels.
@@ -55,6 +57,17 @@ pub(crate) struct Reason {
     pub(crate) code: &'static str,
     /// A sentence for people.
     pub(crate) message: String,
+}
+
+/// The role of a sandbox.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SandboxRole {
+    /// Id of the role.
+    pub(crate) id: String,
+    /// `applying`, `applied` or `failed`; the sandbox runs whichever it is.
+    pub(crate) status: &'static str,
+    /// Why it failed, or which packages are missing where others are there.
+    pub(crate) message: Option<String>,
 }
 
 /// Bounds of a sandbox.
@@ -148,6 +161,8 @@ pub(crate) struct NewSandbox {
     pub(crate) user: Option<String>,
     /// Started in the background whenever the sandbox starts; nothing if it is absent or empty.
     pub(crate) start_command: Option<Vec<String>>,
+    /// Id of a role, applied in the background after the first start; none if it is absent.
+    pub(crate) role: Option<String>,
     /// What it may reach; the server's default if it is absent.
     pub(crate) network: Option<Network>,
     /// Labels.

@@ -1,4 +1,4 @@
-use lazaret_core::{Event, EventKind, Reason, State};
+use lazaret_core::{Event, EventKind, PackageCount, Reason, RoleStep, State};
 
 use super::OpenedStore;
 use crate::nouns;
@@ -38,6 +38,18 @@ pub(crate) async fn every_kind_of_event_reads_back(opened: &OpenedStore) {
         },
         changed(State::Stopped, Some(Reason::GuestDied)),
         changed(State::Error, Some(Reason::StartFailed("no \"image\"".to_owned()))),
+        EventKind::RoleProgress {
+            role: "python".to_owned(),
+            step: RoleStep::Packages,
+            packages: Some(PackageCount { installed: 3, wanted: u32::MAX }),
+            message: None,
+        },
+        EventKind::RoleProgress {
+            role: "python".to_owned(),
+            step: RoleStep::Failed,
+            packages: None,
+            message: Some("no \"network\"".to_owned()),
+        },
     ];
     let mut events = Vec::new();
     for kind in kinds {
