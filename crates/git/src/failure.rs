@@ -37,6 +37,8 @@ impl From<git2::Error> for Failure {
             ErrorCode::NotFound if error.class() == ErrorClass::Repository => Problem::RepoNotFound,
             ErrorCode::NotFound | ErrorCode::Ambiguous => Problem::RevisionNotFound,
             ErrorCode::Exists if error.class() == ErrorClass::Reference => Problem::BranchExists,
+            // A file where a directory is to be.
+            ErrorCode::Exists if error.class() == ErrorClass::Filesystem => Problem::TargetExists,
             ErrorCode::UnbornBranch => Problem::NoCommits,
             ErrorCode::Unmerged | ErrorCode::MergeConflict => Problem::MergeConflict,
             ErrorCode::Conflict | ErrorCode::Uncommitted | ErrorCode::IndexDirty => Problem::DirtyWorktree,
@@ -75,6 +77,9 @@ fn of_sentence(message: &str) -> Problem {
         ("Permission denied", Problem::PermissionDenied),
         ("Operation not permitted", Problem::PermissionDenied),
         ("Read-only file system", Problem::PermissionDenied),
+        ("No such file or directory", Problem::PathNotFound),
+        ("Not a directory", Problem::PathNotFound),
+        ("File name too long", Problem::InvalidName),
     ] {
         if message.contains(sentence) {
             return problem;

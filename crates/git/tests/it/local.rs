@@ -87,6 +87,17 @@ fn a_clone_that_fails_leaves_nothing_and_one_in_the_way_is_not_touched() {
 }
 
 #[test]
+fn a_repository_is_not_made_where_a_file_is_or_under_a_name_that_cannot_be() {
+    let place = Place::new();
+    place.write("file", "mine");
+    let init = |path: String| Operation::Init(Init { path, bare: false, initial_branch: None });
+    place.fails(init(place.at("file")), Problem::TargetExists);
+    place.fails(init(place.at("file/beneath")), Problem::TargetExists);
+    place.fails(init(place.at(&"n".repeat(256))), Problem::InvalidName);
+    assert_eq!(place.read("file"), "mine");
+}
+
+#[test]
 fn a_repository_is_made_filled_and_committed_to() {
     let place = Place::new();
     let init = Init { path: place.at("new"), bare: false, initial_branch: Some("trunk".to_owned()) };

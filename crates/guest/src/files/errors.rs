@@ -19,6 +19,9 @@ pub(super) fn failure(errno: Errno, path: &[u8]) -> Failure {
         Errno::NAMETOOLONG => (ErrorKind::NameTooLong, "a name is too long"),
         Errno::ROFS => (ErrorKind::ReadOnly, "the file system is read-only"),
         Errno::XDEV => (ErrorKind::CrossDevice, "the names are on different file systems"),
+        // A directory that is to be moved into itself, and one that something is mounted on.
+        Errno::INVAL => (ErrorKind::BadPath, "the path is none that this can be done with"),
+        Errno::BUSY => (ErrorKind::BadPath, "something is mounted there"),
         Errno::FBIG => (ErrorKind::FileTooLarge, "the file would be too large"),
         Errno::NOMEM | Errno::MFILE | Errno::NFILE => {
             (ErrorKind::OutOfMemory, "out of memory or descriptors")

@@ -169,6 +169,17 @@ fn one_part_of_an_owner_changes_alone() {
 }
 
 #[test]
+fn a_directory_is_not_moved_into_itself() {
+    let sandbox = Sandbox::start();
+    std::fs::create_dir(sandbox.path("a")).expect("a directory");
+    let to = sandbox.path("a/b");
+    let rename = Rename { target: target(&sandbox, "a"), to: to.as_str().into(), replace: false };
+    assert_eq!(sandbox.refused(RequestBody::Move(rename.clone())).kind, ErrorKind::BadPath);
+    assert_eq!(sandbox.refused(RequestBody::Rename(rename)).kind, ErrorKind::BadPath);
+    assert!(exists(&sandbox, "a"));
+}
+
+#[test]
 fn a_move_to_another_file_system_takes_everything_along() {
     let sandbox = Sandbox::start();
     let elsewhere = tempfile::tempdir_in("/dev/shm").expect("a directory on tmpfs");
