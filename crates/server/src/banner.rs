@@ -40,6 +40,8 @@ pub(crate) fn text(
                    {program} run -- python3 -c 'print(6 * 7)'
   openai SDK       export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}
                    python3 -c 'import openai; print(openai.OpenAI().containers.create(name="first").id)'
+  daytona SDK      export DAYTONA_API_URL={url}/api DAYTONA_API_KEY={key}
+                   python3 -c 'import daytona; print(daytona.Daytona().create().id)'
   curl             curl -sS {url}/lazaret/v1/sandboxes -H "Authorization: Bearer "{key} -d '{{}}' -H 'content-type: application/json'
 "#
     );
@@ -66,6 +68,15 @@ mod tests {
         assert!(first.contains("lzr_1") && first.contains("$(cat /d/api-key)"));
         assert!(!text(true, None).contains("lzr_"));
         assert!(text(false, None).contains("$LAZARET_API_KEY"));
+    }
+
+    #[test]
+    fn the_two_sdks_are_told_where_their_api_is() {
+        let text =
+            text(Path::new("/bin/lazaret"), "127.0.0.1:1".parse().unwrap(), Path::new("k"), true, None);
+        for want in ["OPENAI_BASE_URL=http://127.0.0.1:1/v1 ", "DAYTONA_API_URL=http://127.0.0.1:1/api "] {
+            assert!(text.contains(want), "{text}");
+        }
     }
 
     #[test]
