@@ -47,6 +47,8 @@ mod web_socket;
 use axum::Router;
 use lazaret_core::services::Services;
 
+pub use daytona::control::open_api as daytona_control_open_api;
+pub use daytona::toolbox::open_api as daytona_toolbox_open_api;
 pub use native::open_api;
 pub use rate::RateSettings;
 pub use routing::{Access, Answer, Route};

@@ -9,10 +9,14 @@
 //! Both are here because a client speaks both with one key, and each has its own shape of an error. `/api` is shared with
 //! dialects to come, so control owns its own first segments beneath it and nothing else.
 //!
+//! What they promise is `openapi/daytona-control.json` and `openapi/daytona-toolbox.json`; after a change of it, `cargo run -p
+//! lazaret-api --example openapi daytona-control > crates/api/openapi/daytona-control.json` writes it anew.
+//!
 //! What is deliberately lenient, since the clients are newer than any server: unknown fields of bodies and unknown keys
 //! of query strings are ignored.
 
 pub(crate) mod control;
+mod document;
 mod preview;
 mod status;
 mod time;

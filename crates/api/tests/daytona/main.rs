@@ -4,6 +4,7 @@
 mod support;
 
 mod account;
+mod contract;
 mod errors;
 mod events;
 mod previews;

@@ -51,6 +51,16 @@ async fn what_is_not_there_or_makes_no_sense_is_told_by_name() {
 }
 
 #[tokio::test]
+async fn a_terminal_without_an_id_is_told_that_it_needs_one() {
+    let server = Server::start().await;
+    let id = sandbox(&server).await;
+    for body in [json!({}), json!({"id": "", "rows": 3})] {
+        let refused = server.post(&toolbox(&id, "/process/pty")).json(&body).send().await;
+        assert_eq!(failure(&refused), "400 BAD_REQUEST POST /process/pty: id is required");
+    }
+}
+
+#[tokio::test]
 async fn lists_are_empty_before_anything_is_made() {
     let server = Server::start().await;
     let id = sandbox(&server).await;

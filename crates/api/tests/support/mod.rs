@@ -5,6 +5,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each dialect's suite is a crate that uses a part of it")]
 
 mod call;
+pub mod document;
 mod exec;
 mod git;
 mod guest;

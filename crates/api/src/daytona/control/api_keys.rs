@@ -6,10 +6,11 @@ use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use lazaret_core::services::NewKey;
 use lazaret_core::{Caller, Error, Key, Kind, Scope, Timestamp};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::convert::organization;
+use super::error::ErrorBody;
 use super::target::Asked;
 use crate::daytona::bad_request;
 use crate::daytona::time::iso8601;
@@ -28,15 +29,53 @@ const PERMISSIONS: [(&str, &[Scope]); 5] = [
 const ALWAYS: [Scope; 2] = [Scope::SandboxesRead, Scope::FilesRead];
 
 /// A key to make.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct NewApiKey {
     name: String,
+    /// What it may do besides reading: `write:sandboxes`, `delete:sandboxes`, `write:snapshots`, `delete:snapshots`,
+    /// `manage:api_keys`.
     permissions: Vec<String>,
+    /// ISO 8601; no end without it.
     #[serde(default)]
     expires_at: Option<String>,
 }
 
+/// A key that was made, with its secret, which is told this once.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MadeApiKey {
+    created_at: String,
+    #[schema(required)]
+    expires_at: Option<String>,
+    name: String,
+    permissions: Vec<&'static str>,
+    /// The key itself.
+    value: String,
+}
+
+/// A key.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ApiKey {
+    created_at: String,
+    #[schema(required)]
+    expires_at: Option<String>,
+    /// Always null: nobody keeps it.
+    #[schema(required)]
+    last_used_at: Option<String>,
+    name: String,
+    permissions: Vec<&'static str>,
+    /// The account.
+    user_id: String,
+    /// The key's beginning: the rest was shown once.
+    value: String,
+}
+
+/// Makes a key of the account.
+#[utoipa::path(post, path = "/api-keys", operation_id = "createApiKey", tag = "account",
+    request_body = NewApiKey,
+    responses((status = 201, body = MadeApiKey), (status = "default", body = ErrorBody)))]
 pub(super) async fn create(
     AppState(app): AppState<App>,
     asked: Asked,
@@ -66,13 +105,13 @@ pub(super) async fn create(
     }
     let wanted = NewKey { name: new.name, scopes, expires_in };
     let (key, secret) = app.core.accounts.create_key(&caller, caller.account, wanted).await?;
-    let body = json!({
-        "name": key.name,
-        "value": secret.expose(),
-        "createdAt": iso8601(key.created_at),
-        "permissions": permissions(&key),
-        "expiresAt": key.expires_at.map(iso8601),
-    });
+    let body = MadeApiKey {
+        created_at: iso8601(key.created_at),
+        expires_at: key.expires_at.map(iso8601),
+        permissions: permissions(&key),
+        name: key.name,
+        value: secret.expose().to_owned(),
+    };
     Ok((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], Json(body)).into_response())
 }
 
@@ -82,14 +121,19 @@ fn unknown(permission: &str) -> Rejection {
     Rejection::Field { part: Part::Body, field: "permissions".to_owned(), problem }
 }
 
-pub(super) async fn list(AppState(app): AppState<App>, asked: Asked) -> Result<Json<Value>, Failure> {
+/// The keys of the account.
+#[utoipa::path(get, path = "/api-keys", operation_id = "listApiKeys", tag = "account",
+    responses((status = 200, body = Vec<ApiKey>), (status = "default", body = ErrorBody)))]
+pub(super) async fn list(AppState(app): AppState<App>, asked: Asked) -> Result<Json<Vec<ApiKey>>, Failure> {
     let keys = app.core.accounts.list_keys(&asked.caller, asked.caller.account).await?;
-    let shown: Vec<_> = keys.iter().map(|key| shown(&asked.caller, key)).collect();
-    Ok(Json(shown.into()))
+    Ok(Json(keys.into_iter().map(|key| shown(&asked.caller, key)).collect()))
 }
 
 /// The key that asks, and any other by its name.
-pub(super) async fn show(AppState(app): AppState<App>, asked: Asked) -> Result<Json<Value>, Failure> {
+#[utoipa::path(get, path = "/api-keys/{name}", operation_id = "getApiKey", tag = "account",
+    params(("name" = String, Path, description = "The key's name; `current` is the key that asks")),
+    responses((status = 200, body = ApiKey), (status = "default", body = ErrorBody)))]
+pub(super) async fn show(AppState(app): AppState<App>, asked: Asked) -> Result<Json<ApiKey>, Failure> {
     let name = name(&asked.params)?;
     let key = if name == "current" {
         let keys = app.core.accounts.list_keys(&asked.caller, asked.caller.account).await?;
@@ -98,9 +142,13 @@ pub(super) async fn show(AppState(app): AppState<App>, asked: Asked) -> Result<J
         find(&app, &asked.caller, name).await?
     };
     let key = key.ok_or_else(|| Error::not_found(Kind::Key, name))?;
-    Ok(Json(shown(&asked.caller, &key)))
+    Ok(Json(shown(&asked.caller, key)))
 }
 
+/// Revokes a key.
+#[utoipa::path(delete, path = "/api-keys/{name}", operation_id = "deleteApiKey", tag = "account",
+    params(("name" = String, Path, description = "The key's name")),
+    responses((status = 204), (status = "default", body = ErrorBody)))]
 pub(super) async fn delete(AppState(app): AppState<App>, asked: Asked) -> Result<StatusCode, Failure> {
     let name = name(&asked.params)?;
     let key = find(&app, &asked.caller, name).await?.ok_or_else(|| Error::not_found(Kind::Key, name))?;
@@ -123,15 +171,14 @@ fn permissions(key: &Key) -> Vec<&'static str> {
     PERMISSIONS.iter().filter(|(_, scopes)| scopes.iter().all(has)).map(|(name, _)| *name).collect()
 }
 
-fn shown(caller: &Caller, key: &Key) -> Value {
-    json!({
-        "name": key.name,
-        // Its beginning: the rest was shown once.
-        "value": format!("{}...", key.hint),
-        "createdAt": iso8601(key.created_at),
-        "permissions": permissions(key),
-        "lastUsedAt": null,
-        "expiresAt": key.expires_at.map(iso8601),
-        "userId": organization(caller),
-    })
+fn shown(caller: &Caller, key: Key) -> ApiKey {
+    ApiKey {
+        created_at: iso8601(key.created_at),
+        expires_at: key.expires_at.map(iso8601),
+        last_used_at: None,
+        permissions: permissions(&key),
+        user_id: organization(caller),
+        value: format!("{}...", key.hint),
+        name: key.name,
+    }
 }

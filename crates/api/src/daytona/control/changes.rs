@@ -5,9 +5,10 @@ use lazaret_core::{
     EgressPolicy, IdleAction, LeaseChanges, Life, ResourceChanges, Resources, Sandbox, SandboxChanges, State,
 };
 
+use super::error::ErrorBody;
 use super::sandboxes::One;
 use super::target::Target;
-use super::wire::{Labels, NetworkSettings, Resize};
+use super::wire::{self, Labels, NetworkSettings, Resize};
 use super::{convert, create, lease, network};
 use crate::daytona::bad_request;
 use crate::extract::{Json, PathParams};
@@ -23,6 +24,11 @@ async fn apply_lease(app: &App, target: Target, lease: LeaseChanges) -> One {
     apply(app, target, SandboxChanges { lease, ..SandboxChanges::default() }).await
 }
 
+/// Puts these labels in the place of those that are there.
+#[utoipa::path(put, path = "/sandbox/{id}/labels", operation_id = "replaceLabels", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    request_body = Labels,
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn labels(
     AppState(app): AppState<App>,
     target: Target,
@@ -32,6 +38,11 @@ pub(super) async fn labels(
     apply(&app, target, SandboxChanges { labels, ..SandboxChanges::default() }).await
 }
 
+/// Makes the previews of a sandbox public, or not.
+#[utoipa::path(post, path = "/sandbox/{id}/public/{public}", operation_id = "updatePublicStatus", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox"),
+        ("public" = bool, Path, description = "Whether previews need no token")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn public(AppState(app): AppState<App>, target: Target) -> One {
     let public = match text(&target.params, "public") {
         "true" => true,
@@ -41,12 +52,22 @@ pub(super) async fn public(AppState(app): AppState<App>, target: Target) -> One 
     apply(&app, target, SandboxChanges { public: Some(public), ..SandboxChanges::default() }).await
 }
 
+/// Sets when a sandbox stops by itself.
+#[utoipa::path(post, path = "/sandbox/{id}/autostop/{minutes}", operation_id = "setAutostopInterval", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox"),
+        ("minutes" = i64, Path, description = "Without use; 0 for never")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn auto_stop(AppState(app): AppState<App>, target: Target) -> One {
     let idle = lease::auto_stop(minutes(&target.params)?)?.map(|span| (span, IdleAction::Stop));
     let idle = kept_unless_replaced(&target.sandbox, idle, IdleAction::Pause);
     apply_lease(&app, target, LeaseChanges { idle, ..LeaseChanges::default() }).await
 }
 
+/// Sets when a sandbox is paused by itself.
+#[utoipa::path(post, path = "/sandbox/{id}/autopause/{minutes}", operation_id = "setAutoPauseInterval", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox"),
+        ("minutes" = i64, Path, description = "Without use; 0 for never")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn auto_pause(AppState(app): AppState<App>, target: Target) -> One {
     let idle = lease::auto_pause(minutes(&target.params)?)?.map(|span| (span, IdleAction::Pause));
     if idle.is_some() && convert::is_ephemeral(&target.sandbox) {
@@ -67,6 +88,11 @@ fn kept_unless_replaced(
     if wanted.is_none() && has_other { None } else { Some(wanted) }
 }
 
+/// Sets when a stopped sandbox is archived.
+#[utoipa::path(post, path = "/sandbox/{id}/autoarchive/{minutes}", operation_id = "setAutoArchiveInterval", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox"),
+        ("minutes" = i64, Path, description = "Once stopped; 0 for the longest")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn auto_archive(AppState(app): AppState<App>, target: Target) -> One {
     let span = lease::auto_archive(minutes(&target.params)?)?;
     apply_lease(
@@ -77,18 +103,32 @@ pub(super) async fn auto_archive(AppState(app): AppState<App>, target: Target) -
     .await
 }
 
+/// Sets when a stopped sandbox is deleted.
+#[utoipa::path(post, path = "/sandbox/{id}/autodelete/{minutes}", operation_id = "setAutoDeleteInterval", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox"),
+        ("minutes" = i64, Path, description = "Once stopped; 0 for at once, negative for never")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn auto_delete(AppState(app): AppState<App>, target: Target) -> One {
     let span = lease::auto_delete(minutes(&target.params)?);
     apply_lease(&app, target, LeaseChanges { delete_stopped_after: Some(span), ..LeaseChanges::default() })
         .await
 }
 
-/// Counts from now; 0 takes the end away.
+/// Sets the end of a sandbox: counts from now, and 0 takes it away.
+#[utoipa::path(post, path = "/sandbox/{id}/ttl/{minutes}", operation_id = "setTtl", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox"),
+        ("minutes" = i64, Path, description = "From now; 0 for no end")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn ttl(AppState(app): AppState<App>, target: Target) -> One {
     let life = lease::ttl(minutes(&target.params)?)?.map(Life::FromNow);
     apply_lease(&app, target, LeaseChanges { life: Some(life), ..LeaseChanges::default() }).await
 }
 
+/// Sets other bounds, in whole cores and GiB.
+#[utoipa::path(post, path = "/sandbox/{id}/resize", operation_id = "resizeSandbox", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    request_body = Resize,
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn resize(AppState(app): AppState<App>, target: Target, Json(wanted): Json<Resize>) -> One {
     let resources = create::bounds(wanted.cpu, wanted.memory, wanted.disk)?;
     check_resize(&target.sandbox, resources)?;
@@ -112,6 +152,11 @@ fn check_resize(sandbox: &Sandbox, wanted: ResourceChanges) -> Result<(), Failur
     Ok(())
 }
 
+/// Sets what a sandbox may reach.
+#[utoipa::path(post, path = "/sandbox/{id}/network-settings", operation_id = "updateNetworkSettings", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    request_body = NetworkSettings,
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn network_settings(
     AppState(app): AppState<App>,
     target: Target,

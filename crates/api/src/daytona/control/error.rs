@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use lazaret_core::{Error, State, UpstreamProblem, Verb};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::context::RequestContext;
 use crate::daytona::status;
@@ -20,13 +21,18 @@ use crate::routing::Dialect;
 pub(crate) enum Control {}
 
 /// The body of every failure.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct ErrorBody {
+pub(super) struct ErrorBody {
+    /// The path that was asked.
     path: String,
+    /// ISO 8601; when the request came.
     timestamp: String,
+    /// The answer's status.
     status_code: u16,
+    /// The status in words.
     error: &'static str,
+    /// A sentence for people.
     message: String,
 }
 

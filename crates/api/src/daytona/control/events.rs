@@ -28,9 +28,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::base::Base;
+use super::error::ErrorBody;
 use super::{convert, sandboxes};
 use crate::auth::authenticate;
 use crate::context::RequestContext;
@@ -50,15 +52,24 @@ const PING_INTERVAL: Duration = Duration::from_secs(25);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a client says of the protocol.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Handshake {
+    /// `4`.
     #[serde(rename = "EIO")]
     version: String,
+    /// `websocket`.
     transport: String,
 }
 
-/// Upgrades the connection; the key comes in its first message.
+/// What happens to sandboxes, as Socket.IO over a WebSocket; the key comes in its first message.
+#[utoipa::path(get, path = "/socket.io/", operation_id = "connectEvents", tag = "server",
+    security(()),
+    params(Handshake),
+    responses(
+        (status = 101, description = "The connection is a WebSocket from now on"),
+        (status = "default", body = ErrorBody)))]
 pub(super) async fn connect(
     AppState(app): AppState<App>,
     context: RequestContext,

@@ -9,11 +9,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lazaret_core::services::SandboxFilter;
 use lazaret_core::{Caller, Order, PageRequest, Sandbox, State, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
-use super::convert;
+use super::error::ErrorBody;
 use super::server::REGION;
 use super::target::Asked;
+use super::{convert, wire};
 use crate::daytona::bad_request;
 use crate::extract::Json;
 use crate::failure::Failure;
@@ -27,14 +28,22 @@ const CHUNK: usize = 1000;
 const GIB: f64 = 1_073_741_824.0;
 
 /// Which sandboxes, in which order, from where on.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Sandboxes of a page.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
+    /// Where to go on: `nextCursor` of the page before, with the same order.
     cursor: Option<String>,
+    /// The page's number, from 1, where pages have one.
     page: Option<i64>,
+    /// What ids begin with.
     id: Option<String>,
+    /// What names begin with, in any case.
     name: Option<String>,
+    /// Labels that a sandbox must have, as a JSON object of texts.
     labels: Option<String>,
     states: Vec<String>,
     snapshots: Vec<String>,
@@ -58,8 +67,32 @@ pub(super) struct ListQuery {
     last_event_before: Option<String>,
     auto_destroy_at_after: Option<String>,
     auto_destroy_at_before: Option<String>,
+    /// `name`, `cpu`, `memoryGib`, `diskGib`, `lastActivityAt` or `createdAt`.
     sort: Option<String>,
+    /// `asc` or `desc`.
     order: Option<String>,
+}
+
+/// A page of sandboxes.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SandboxPage {
+    items: Vec<wire::Sandbox>,
+    /// For the page behind this one, if there is one.
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// A page of sandboxes, by its number.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NumberedPage {
+    items: Vec<wire::Sandbox>,
+    /// Sandboxes of all pages.
+    total: usize,
+    /// This page's number.
+    page: i64,
+    total_pages: usize,
 }
 
 /// What sandboxes are sorted by.
@@ -127,10 +160,13 @@ impl Cursor {
 }
 
 /// A page behind a cursor.
+#[utoipa::path(get, path = "/sandbox", operation_id = "listSandboxes", tag = "sandbox",
+    params(ListQuery),
+    responses((status = 200, body = SandboxPage), (status = "default", body = ErrorBody)))]
 pub(super) async fn list(
     AppState(app): AppState<App>,
     asked: Asked<ListQuery>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<SandboxPage>, Failure> {
     let Asked { caller, query, base, .. } = asked;
     let limit = limit(&query)?;
     let (sort, descending) = order(&query)?;
@@ -153,14 +189,17 @@ pub(super) async fn list(
     let last = found.last().filter(|_| has_more);
     let next = last.map(|last| Cursor { sort, descending, after: Place::of(last, sort) }.encode());
     let items: Vec<_> = found.into_iter().map(|sandbox| convert::sandbox(&app, &base, sandbox)).collect();
-    Ok(Json(json!({"items": items, "nextCursor": next})))
+    Ok(Json(SandboxPage { items, next_cursor: next }))
 }
 
 /// A page by its number, as clients asked before there were cursors.
+#[utoipa::path(get, path = "/sandbox/paginated", operation_id = "listSandboxesPaginated_deprecated", tag = "sandbox",
+    params(ListQuery),
+    responses((status = 200, body = NumberedPage), (status = "default", body = ErrorBody)))]
 pub(super) async fn paginated(
     AppState(app): AppState<App>,
     asked: Asked<ListQuery>,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<NumberedPage>, Failure> {
     let Asked { caller, mut query, base, .. } = asked;
     let limit = limit(&query)?;
     let page = query.page.unwrap_or(1);
@@ -176,7 +215,7 @@ pub(super) async fn paginated(
         .take(limit)
         .map(|sandbox| convert::sandbox(&app, &base, sandbox))
         .collect();
-    Ok(Json(json!({"items": items, "total": total, "page": page, "totalPages": total.div_ceil(limit)})))
+    Ok(Json(NumberedPage { items, total, page, total_pages: total.div_ceil(limit) }))
 }
 
 fn limit(query: &ListQuery) -> Result<usize, Failure> {

@@ -8,6 +8,7 @@
 //! | `previews.rs` | addresses of ports, and keys for signed file requests |
 //! | `snapshots.rs` | snapshots, which are templates |
 //! | `organizations.rs`, `api_keys.rs`, `server.rs` | what clients ask around them |
+//! | `document.rs` | the OpenAPI documents of this API and of the toolbox |
 //! | `unsupported.rs` | what this server does not do, told as that |
 //! | `target.rs`, `base.rs` | the sandbox that a path means; the server's own address |
 //! | `wire.rs`, `create.rs`, `convert.rs`, `lease.rs`, `network.rs` | what is on the wire, to and from the core's nouns |
@@ -22,6 +23,7 @@ mod base;
 mod changes;
 mod convert;
 mod create;
+mod document;
 mod error;
 mod events;
 mod lease;
@@ -37,5 +39,6 @@ mod target;
 mod unsupported;
 mod wire;
 
+pub use document::open_api;
 pub(crate) use error::Control;
 pub(crate) use routes::routes;

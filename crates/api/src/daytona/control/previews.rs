@@ -5,9 +5,10 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::StatusCode;
 use lazaret_core::{Error, Kind, SignedPreview};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
+use super::error::ErrorBody;
 use super::target::Target;
 use crate::daytona::preview::{Label, address};
 use crate::extract::{Json, PathParams};
@@ -19,23 +20,58 @@ use crate::settings::App;
 const EXPIRES_DEFAULT_S: i64 = 60;
 
 /// How long a signed preview is to live.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub(super) struct SignQuery {
+    /// 60 without it.
     expires_in_seconds: Option<i64>,
 }
 
+/// The address of a port.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PortPreview {
+    sandbox_id: String,
+    /// What opens the address, in the header `x-daytona-preview-token`.
+    token: String,
+    url: String,
+}
+
+/// An address that opens by itself.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SignedPortPreview {
+    port: u16,
+    sandbox_id: String,
+    /// What names it when it is to end early.
+    token: String,
+    url: String,
+}
+
 /// The address of a port, and the token that opens it.
-pub(super) async fn preview(State(app): State<App>, target: Target) -> Result<Json<Value>, Failure> {
+#[utoipa::path(get, path = "/sandbox/{id}/ports/{port}/preview-url", operation_id = "getPortPreviewUrl", tag = "previews",
+    params(("id" = String, Path, description = "Id or name of the sandbox"),
+        ("port" = u16, Path, description = "The port inside")),
+    responses((status = 200, body = PortPreview), (status = "default", body = ErrorBody)))]
+pub(super) async fn preview(State(app): State<App>, target: Target) -> Result<Json<PortPreview>, Failure> {
     let port = port(&target.params)?;
     let id = target.sandbox.id;
     let token = app.core.previews.token(&target.caller, id).await?;
     let url = url(&app, &target, port, &Label::Sandbox(id));
-    Ok(Json(json!({"sandboxId": ids::uuid(id.as_bytes()), "url": url, "token": token.expose()})))
+    Ok(Json(PortPreview { sandbox_id: ids::uuid(id.as_bytes()), token: token.expose().to_owned(), url }))
 }
 
 /// The address of a port that opens by itself, for a while.
-pub(super) async fn sign(State(app): State<App>, target: Target<SignQuery>) -> Result<Json<Value>, Failure> {
+#[utoipa::path(get, path = "/sandbox/{id}/ports/{port}/signed-preview-url", operation_id = "getSignedPortPreviewUrl", tag = "previews",
+    params(("id" = String, Path, description = "Id or name of the sandbox"),
+        ("port" = u16, Path, description = "The port inside"),
+        SignQuery),
+    responses((status = 200, body = SignedPortPreview), (status = "default", body = ErrorBody)))]
+pub(super) async fn sign(
+    State(app): State<App>,
+    target: Target<SignQuery>,
+) -> Result<Json<SignedPortPreview>, Failure> {
     let port = port(&target.params)?;
     let id = target.sandbox.id;
     let seconds = target.query.expires_in_seconds.unwrap_or(EXPIRES_DEFAULT_S);
@@ -44,12 +80,15 @@ pub(super) async fn sign(State(app): State<App>, target: Target<SignQuery>) -> R
     let preview = app.core.previews.sign(&target.caller, id, port, expires_in).await?;
     let label = Label::Signed(preview);
     let url = url(&app, &target, port, &label);
-    let body =
-        json!({"sandboxId": ids::uuid(id.as_bytes()), "port": port, "token": label.text(), "url": url});
-    Ok(Json(body))
+    Ok(Json(SignedPortPreview { port, sandbox_id: ids::uuid(id.as_bytes()), token: label.text(), url }))
 }
 
 /// Ends such an address before its time.
+#[utoipa::path(post, path = "/sandbox/{id}/ports/{port}/signed-preview-url/{token}/expire", operation_id = "expireSignedPortPreviewUrl", tag = "previews",
+    params(("id" = String, Path, description = "Id or name of the sandbox"),
+        ("port" = u16, Path, description = "The port inside"),
+        ("token" = String, Path, description = "The address's token")),
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn expire(State(app): State<App>, target: Target) -> Result<StatusCode, Failure> {
     let port = port(&target.params)?;
     let preview = signed(&target.params)?;
@@ -58,12 +97,22 @@ pub(super) async fn expire(State(app): State<App>, target: Target) -> Result<Sta
 }
 
 /// The key that signs requests for files.
+#[utoipa::path(get, path = "/sandbox/{id}/signing-key", operation_id = "getSandboxSigningKey", tag = "previews",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses(
+        (status = 200, body = String, content_type = "application/json"),
+        (status = "default", body = ErrorBody)))]
 pub(super) async fn signing_key(State(app): State<App>, target: Target) -> Result<Json<String>, Failure> {
     let key = app.core.signed_files.key(&target.caller, target.sandbox.id).await?;
     Ok(Json(key.expose().to_owned()))
 }
 
-/// Another such key.
+/// Another such key; what the old one signed is refused from now on.
+#[utoipa::path(post, path = "/sandbox/{id}/signing-key/rotate", operation_id = "rotateSigningKey", tag = "previews",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses(
+        (status = 200, body = String, content_type = "application/json"),
+        (status = "default", body = ErrorBody)))]
 pub(super) async fn rotate_signing_key(
     State(app): State<App>,
     target: Target,

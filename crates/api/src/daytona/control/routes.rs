@@ -4,7 +4,8 @@ use axum::http::Method;
 
 use super::error::Control;
 use super::{
-    api_keys, changes, events, listing, organizations, previews, sandboxes, server, snapshots, unsupported,
+    api_keys, changes, document, events, listing, organizations, previews, sandboxes, server, snapshots,
+    unsupported,
 };
 use crate::routing::Routes;
 
@@ -32,8 +33,10 @@ pub(crate) fn routes() -> Routes<Control> {
     let routes = OWNED.into_iter().fold(routes, |routes, prefix| routes.owns(prefix));
     let routes = routes
         .open(GET, "/health", server::health)
-        .open(GET, "/health/ready", server::health)
+        .open(GET, "/health/ready", server::ready)
         .open(GET, "/config", server::config)
+        .open(GET, "/openapi.json", document::control)
+        .open(GET, "/toolbox/openapi.json", document::toolbox)
         // Its key comes in the first message.
         .open(GET, "/socket.io/", events::connect)
         .on(GET, "/sandbox", listing::list)
@@ -47,8 +50,8 @@ pub(crate) fn routes() -> Routes<Control> {
         .stream(POST, "/sandbox/{id}/recover", sandboxes::recover)
         .stream(POST, "/sandbox/{id}/archive", sandboxes::archive)
         .stream(POST, "/sandbox/{id}/fork", sandboxes::fork)
-        .on(GET, "/sandbox/{id}/forks", sandboxes::relatives)
-        .on(GET, "/sandbox/{id}/ancestors", sandboxes::relatives)
+        .on(GET, "/sandbox/{id}/forks", sandboxes::forks)
+        .on(GET, "/sandbox/{id}/ancestors", sandboxes::ancestors)
         .on(GET, "/sandbox/{id}/parent", sandboxes::parent)
         .on(POST, "/sandbox/{id}/last-activity", sandboxes::touch)
         .on(GET, "/sandbox/{id}/toolbox-proxy-url", sandboxes::toolbox)
@@ -79,7 +82,7 @@ pub(crate) fn routes() -> Routes<Control> {
         .on(GET, "/users/me", organizations::me)
         .on(GET, "/regions", organizations::regions)
         .on(GET, "/regions/{region}", organizations::show_region)
-        .on(GET, "/shared-regions", organizations::regions)
+        .on(GET, "/shared-regions", organizations::shared_regions)
         .on(GET, "/api-keys", api_keys::list)
         .on(POST, "/api-keys", api_keys::create)
         .on(GET, "/api-keys/{name}", api_keys::show)

@@ -3,9 +3,11 @@
 use axum::extract::State as AppState;
 use axum::http::StatusCode;
 use lazaret_core::{Caller, Error, Kind, NameUse, Sandbox, SandboxId, State, Verb};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
+use super::error::ErrorBody;
 use super::target::{Asked, Target};
 use super::wire::{self, NewSandbox};
 use super::{convert, create};
@@ -19,6 +21,9 @@ use crate::settings::App;
 pub(super) type One = Result<Json<wire::Sandbox>, Failure>;
 
 /// Makes a sandbox. The answer is held until it runs, since callers do not always wait by themselves.
+#[utoipa::path(post, path = "/sandbox", operation_id = "createSandbox", tag = "sandbox",
+    request_body = NewSandbox,
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn create(
     AppState(app): AppState<App>,
     asked: Asked,
@@ -29,11 +34,18 @@ pub(super) async fn create(
     Ok(Json(convert::sandbox(&app, &asked.base, made)))
 }
 
+/// One sandbox.
+#[utoipa::path(get, path = "/sandbox/{id}", operation_id = "getSandbox", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn show(AppState(app): AppState<App>, target: Target) -> One {
     Ok(Json(convert::sandbox(&app, &target.base, target.sandbox)))
 }
 
 /// Removes a sandbox; it is gone, and its name free, when the answer comes.
+#[utoipa::path(delete, path = "/sandbox/{id}", operation_id = "deleteSandbox", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn delete(AppState(app): AppState<App>, target: Target) -> One {
     let Target { caller, mut sandbox, base, .. } = target;
     // Asked for its user while there still is somebody to ask.
@@ -43,6 +55,10 @@ pub(super) async fn delete(AppState(app): AppState<App>, target: Target) -> One 
     Ok(Json(convert::sandbox(&app, &base, sandbox)))
 }
 
+/// Starts a stopped sandbox, unpacks an archived one, goes on with a paused one.
+#[utoipa::path(post, path = "/sandbox/{id}/start", operation_id = "startSandbox", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn start(AppState(app): AppState<App>, target: Target) -> One {
     let Target { caller, sandbox, base, .. } = target;
     let started = match sandbox.state {
@@ -55,12 +71,19 @@ pub(super) async fn start(AppState(app): AppState<App>, target: Target) -> One {
 }
 
 /// How to stop.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct StopQuery {
+    /// At once, without time to end by itself.
     force: bool,
 }
 
+/// Stops a sandbox; its disk stays.
+#[utoipa::path(post, path = "/sandbox/{id}/stop", operation_id = "stopSandbox", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox"),
+        StopQuery),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn stop(AppState(app): AppState<App>, target: Target<StopQuery>) -> One {
     let Target { caller, sandbox, base, query, .. } = target;
     if !matches!(sandbox.state, State::Running | State::Paused) {
@@ -71,6 +94,10 @@ pub(super) async fn stop(AppState(app): AppState<App>, target: Target<StopQuery>
     Ok(Json(convert::sandbox(&app, &base, stopped)))
 }
 
+/// Freezes a sandbox.
+#[utoipa::path(post, path = "/sandbox/{id}/pause", operation_id = "pauseSandbox", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn pause(AppState(app): AppState<App>, target: Target) -> One {
     let Target { caller, sandbox, base, .. } = target;
     let paused = app.core.sandboxes.pause(&caller, sandbox.id).await?;
@@ -78,13 +105,19 @@ pub(super) async fn pause(AppState(app): AppState<App>, target: Target) -> One {
 }
 
 /// How to recover.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", default)]
+#[into_params(parameter_in = Query)]
 pub(super) struct RecoverQuery {
+    /// Leave it stopped.
     skip_start: bool,
 }
 
 /// Takes a sandbox out of its errored state: running, or stopped if it is not to be started.
+#[utoipa::path(post, path = "/sandbox/{id}/recover", operation_id = "recoverSandbox", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox"),
+        RecoverQuery),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn recover(AppState(app): AppState<App>, target: Target<RecoverQuery>) -> One {
     let Target { caller, sandbox, base, query, .. } = target;
     if sandbox.state != State::Error {
@@ -97,6 +130,10 @@ pub(super) async fn recover(AppState(app): AppState<App>, target: Target<Recover
     Ok(Json(convert::sandbox(&app, &base, recovered)))
 }
 
+/// Packs a stopped sandbox's disk away.
+#[utoipa::path(post, path = "/sandbox/{id}/archive", operation_id = "archiveSandbox", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn archive(AppState(app): AppState<App>, target: Target) -> One {
     let Target { caller, sandbox, base, .. } = target;
     if convert::is_ephemeral(&sandbox) {
@@ -107,6 +144,10 @@ pub(super) async fn archive(AppState(app): AppState<App>, target: Target) -> One
 }
 
 /// Makes a sandbox that begins with a copy of a stopped one's disk.
+#[utoipa::path(post, path = "/sandbox/{id}/fork", operation_id = "forkSandbox", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    request_body = wire::Fork,
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn fork(
     AppState(app): AppState<App>,
     target: Target,
@@ -118,24 +159,52 @@ pub(super) async fn fork(
     Ok(Json(convert::sandbox(&app, &base, made)))
 }
 
-/// A fork is a sandbox of its own from its first moment on: none descends from another.
-pub(super) async fn relatives(_target: Target) -> Json<[Value; 0]> {
+/// The forks of a sandbox: none, since a fork is a sandbox of its own from its first moment on.
+#[utoipa::path(get, path = "/sandbox/{id}/forks", operation_id = "getSandboxForks", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses((status = 200, body = Vec<wire::Sandbox>), (status = "default", body = ErrorBody)))]
+pub(super) async fn forks(_target: Target) -> Json<[wire::Sandbox; 0]> {
     Json([])
 }
 
-/// See [`relatives`].
+/// What a sandbox descends from: nothing, since a fork is a sandbox of its own.
+#[utoipa::path(get, path = "/sandbox/{id}/ancestors", operation_id = "getSandboxAncestors", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses((status = 200, body = Vec<wire::Sandbox>), (status = "default", body = ErrorBody)))]
+pub(super) async fn ancestors(_target: Target) -> Json<[wire::Sandbox; 0]> {
+    Json([])
+}
+
+/// The sandbox that one was forked from, which none has: a 404.
+#[utoipa::path(get, path = "/sandbox/{id}/parent", operation_id = "getSandboxParent", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses((status = 200, body = wire::Sandbox), (status = "default", body = ErrorBody)))]
 pub(super) async fn parent(target: Target) -> One {
     Err(Error::not_found(Kind::Sandbox, target.sandbox.id).into())
 }
 
 /// Counts as use.
+#[utoipa::path(post, path = "/sandbox/{id}/last-activity", operation_id = "updateLastActivity", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses((status = 201), (status = "default", body = ErrorBody)))]
 pub(super) async fn touch(AppState(app): AppState<App>, target: Target) -> Result<StatusCode, Failure> {
     app.core.sandboxes.get_and_renew(&target.caller, target.sandbox.id).await?;
     Ok(StatusCode::CREATED)
 }
 
-pub(super) async fn toolbox(target: Target) -> Json<Value> {
-    Json(json!({"url": target.base.toolbox()}))
+/// An address.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ToolboxUrl {
+    /// What the sandbox's id and a path of the toolbox go behind.
+    url: String,
+}
+
+/// Where the toolbox of a sandbox is.
+#[utoipa::path(get, path = "/sandbox/{id}/toolbox-proxy-url", operation_id = "getToolboxProxyUrl", tag = "sandbox",
+    params(("id" = String, Path, description = "Id or name of the sandbox")),
+    responses((status = 200, body = ToolboxUrl), (status = "default", body = ErrorBody)))]
+pub(super) async fn toolbox(target: Target) -> Json<ToolboxUrl> {
+    Json(ToolboxUrl { url: target.base.toolbox() })
 }
 
 fn refused(sandbox: &Sandbox, verb: Verb) -> Failure {

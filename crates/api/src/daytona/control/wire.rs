@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// A sandbox. Numbers are whole, since the clients refuse any other.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Sandbox {
     pub(super) id: String,
@@ -37,6 +38,7 @@ pub(super) struct Sandbox {
     pub(super) auto_delete_interval: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) auto_destroy_at: Option<String>,
+    #[schema(value_type = Vec<Object>, max_items = 0)]
     pub(super) volumes: [(); 0],
     pub(super) created_at: String,
     pub(super) updated_at: String,
@@ -46,13 +48,15 @@ pub(super) struct Sandbox {
 }
 
 /// A sandbox to make. Null is absent.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct NewSandbox {
     pub(super) name: Option<String>,
     pub(super) snapshot: Option<String>,
     pub(super) user: Option<String>,
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub(super) env: Option<Map<String, Value>>,
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub(super) labels: Option<Map<String, Value>>,
     pub(super) public: Option<bool>,
     pub(super) network_block_all: Option<bool>,
@@ -71,7 +75,9 @@ pub(super) struct NewSandbox {
     pub(super) gpu: Option<i64>,
     pub(super) kvm: Option<bool>,
     pub(super) spot: Option<bool>,
+    #[schema(value_type = Option<Vec<Object>>)]
     pub(super) volumes: Option<Vec<Value>>,
+    #[schema(value_type = Option<Vec<Object>>)]
     pub(super) secrets: Option<Vec<Value>>,
     pub(super) linked_sandbox: Option<String>,
     pub(super) outbound_proxy_url: Option<String>,
@@ -79,7 +85,7 @@ pub(super) struct NewSandbox {
 }
 
 /// A Dockerfile to make the sandbox's image of.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct NewBuild {
     pub(super) dockerfile_content: String,
@@ -87,13 +93,14 @@ pub(super) struct NewBuild {
 }
 
 /// All labels of a sandbox.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct Labels {
+    #[schema(value_type = BTreeMap<String, String>)]
     pub(super) labels: Map<String, Value>,
 }
 
 /// Other bounds.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default)]
 pub(super) struct Resize {
     pub(super) cpu: Option<i64>,
@@ -102,7 +109,7 @@ pub(super) struct Resize {
 }
 
 /// Another network.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct NetworkSettings {
     pub(super) network_block_all: Option<bool>,
@@ -111,8 +118,12 @@ pub(super) struct NetworkSettings {
 }
 
 /// How to fork.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default)]
 pub(super) struct Fork {
     pub(super) name: Option<String>,
 }
+
+/// An object without fields.
+#[derive(Debug, Serialize)]
+pub(super) struct Nothing {}

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use lazaret_core::{Error, ExecProblem, FileProblem, GitProblem, Kind, UpstreamProblem};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::context::RequestContext;
 use crate::daytona::status;
@@ -23,14 +24,20 @@ pub(crate) enum Toolbox {}
 const SOURCE: &str = "DAYTONA_DAEMON";
 
 /// The body of every failure.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ErrorBody {
+    /// The answer's status.
     status_code: u16,
+    /// A sentence for people.
     message: String,
+    /// A word for programs.
     code: &'static str,
+    /// `DAYTONA_DAEMON`, whose words the codes are.
     source: &'static str,
+    /// ISO 8601; when the request came.
     timestamp: String,
+    /// The path that was asked, behind the sandbox's id.
     path: String,
     method: String,
 }

@@ -2,9 +2,10 @@
 
 use axum::extract::State;
 use axum::http::Method;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::error::Toolbox;
+use super::error::{ErrorBody, Toolbox};
 use super::target::Target;
 use crate::extract::Json;
 use crate::failure::Failure;
@@ -19,15 +20,37 @@ pub(super) fn routes(routes: Routes<Toolbox>) -> Routes<Toolbox> {
     )
 }
 
-async fn version(State(app): State<App>, _target: Target) -> Json<Value> {
-    Json(json!({"version": app.settings.version}))
+/// A version.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Version {
+    version: String,
 }
 
-async fn work_dir(State(app): State<App>, target: Target) -> Result<Json<Value>, Failure> {
-    Ok(Json(json!({"dir": target.work_dir(&app).await?})))
+/// A directory.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Directory {
+    /// Its absolute path.
+    dir: String,
 }
 
-async fn home(State(app): State<App>, target: Target) -> Result<Json<Value>, Failure> {
+/// The server's version.
+#[utoipa::path(get, path = "/version", operation_id = "GetVersion", tag = "info",
+    responses((status = 200, body = Version), (status = "default", body = ErrorBody)))]
+pub(super) async fn version(State(app): State<App>, _target: Target) -> Json<Version> {
+    Json(Version { version: app.settings.version.clone() })
+}
+
+/// Where relative paths begin.
+#[utoipa::path(get, path = "/work-dir", operation_id = "GetWorkDir", tag = "info",
+    responses((status = 200, body = Directory), (status = "default", body = ErrorBody)))]
+pub(super) async fn work_dir(State(app): State<App>, target: Target) -> Result<Json<Directory>, Failure> {
+    Ok(Json(Directory { dir: target.work_dir(&app).await? }))
+}
+
+/// The home of the sandbox's user.
+#[utoipa::path(get, path = "/user-home-dir", operation_id = "GetUserHomeDir", tag = "info",
+    responses((status = 200, body = Directory), (status = "default", body = ErrorBody)))]
+pub(super) async fn home(State(app): State<App>, target: Target) -> Result<Json<Directory>, Failure> {
     let found = app.core.execs.directories(&target.caller, target.id).await?;
-    Ok(Json(json!({"dir": found.home})))
+    Ok(Json(Directory { dir: found.home }))
 }

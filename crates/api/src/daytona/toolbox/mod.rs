@@ -9,11 +9,13 @@
 //! | `process/` | shell text, snippets, sessions, terminals, interpreters |
 //! | `system.rs` | variables, ports, what it uses |
 //! | `absent.rs` | what is not here, and says so |
+//! | `document.rs` | the OpenAPI document, of each subject's part |
 //! | `error.rs` | one answer for each failure, with the codes that clients make their exceptions of |
 //!
-//! Each further subject is a folder with a `routes` of its own that is chained in [`routes`].
+//! Each further subject is a folder with a `routes` of its own that is chained in [`routes`], and a `Document` of its own.
 
 mod absent;
+mod document;
 mod error;
 mod files;
 mod git;
@@ -22,6 +24,7 @@ mod process;
 mod system;
 mod target;
 
+pub use document::open_api;
 pub(crate) use error::Toolbox;
 
 use crate::routing::Routes;

@@ -35,6 +35,12 @@ use crate::settings::App;
 /// What RFC 8187 leaves unencoded in `filename*`.
 const ATTRIBUTE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// Many files, each a part of the answer; one that cannot be read is a part that says why.
+#[utoipa::path(post, path = "/files/bulk-download", operation_id = "DownloadFiles", tag = "files",
+    request_body = DownloadRequest,
+    responses(
+        (status = 200, body = String, content_type = "multipart/form-data"),
+        (status = "default", body = ErrorBody)))]
 pub(super) async fn download(
     State(app): State<App>,
     target: Target,

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lazaret_core::{Error, WriteOptions, limits};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::error::{ErrorBody, worded};
 use super::super::target::{Anything, Target};
@@ -24,15 +25,16 @@ use crate::settings::App;
 const FORM: FormBounds = FormBounds { parts_max: 2 * limits::FILES_MAX, file_max_bytes: None };
 
 /// A file that was written.
-#[derive(Debug, Serialize)]
-struct Written {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Written {
     path: String,
     bytes: u64,
 }
 
-/// All of them.
-#[derive(Debug, Serialize)]
-struct Answer {
+/// The files that were written: all of them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WrittenFiles)]
+pub(super) struct Answer {
     files: Vec<Written>,
 }
 
@@ -45,6 +47,10 @@ struct Partly<B> {
     files: Vec<Written>,
 }
 
+/// Writes many files from the parts `files[0].path`, `files[0].file` and so on of one form. One that fails does not end the others.
+#[utoipa::path(post, path = "/files/bulk-upload", operation_id = "UploadFiles", tag = "files",
+    request_body(content = Object, content_type = "multipart/form-data"),
+    responses((status = 200, body = Answer), (status = "default", body = ErrorBody)))]
 pub(super) async fn upload(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let (mut head, body) = request.into_parts();
     let context = RequestContext::of(&head);

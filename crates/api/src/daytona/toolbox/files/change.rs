@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use lazaret_core::{Error, Existing, FileKind, FileProblem, Links, Owner, limits};
 
+use super::super::error::ErrorBody;
 use super::super::target::Target;
 use super::listing::given;
 use super::paths::Paths;
@@ -18,6 +19,9 @@ const FOLDER_MODE: u32 = 0o755;
 const MODE_MAX: u32 = 0o7777;
 
 /// Makes a folder and what is missing above it.
+#[utoipa::path(post, path = "/files/folder", operation_id = "CreateFolder", tag = "files",
+    params(FolderQuery),
+    responses((status = 201), (status = "default", body = ErrorBody)))]
 pub(super) async fn folder(
     State(app): State<App>,
     target: Target<FolderQuery>,
@@ -30,6 +34,9 @@ pub(super) async fn folder(
 }
 
 /// Removes a file, or a directory if that is said.
+#[utoipa::path(delete, path = "/files", operation_id = "DeleteFile", tag = "files",
+    params(DeleteQuery),
+    responses((status = 204), (status = "default", body = ErrorBody)))]
 pub(super) async fn delete(
     State(app): State<App>,
     target: Target<DeleteQuery>,
@@ -47,6 +54,9 @@ pub(super) async fn delete(
 }
 
 /// Gives a file or directory another name, which must be free.
+#[utoipa::path(post, path = "/files/move", operation_id = "MoveFile", tag = "files",
+    params(MoveQuery),
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn rename(State(app): State<App>, target: Target<MoveQuery>) -> Result<StatusCode, Failure> {
     let mut paths = Paths::of(&app, &target);
     let from = paths.resolve(given(&target.query.source, "source")?).await?;
@@ -56,6 +66,9 @@ pub(super) async fn rename(State(app): State<App>, target: Target<MoveQuery>) ->
 }
 
 /// Sets permission bits, owner and group, as far as they are given.
+#[utoipa::path(post, path = "/files/permissions", operation_id = "SetFilePermissions", tag = "files",
+    params(PermissionsQuery),
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn permissions(
     State(app): State<App>,
     target: Target<PermissionsQuery>,
@@ -77,6 +90,9 @@ pub(super) async fn permissions(
 }
 
 /// Puts one text in the place of another in each of some files.
+#[utoipa::path(post, path = "/files/replace", operation_id = "ReplaceInFiles", tag = "files",
+    request_body = ReplaceRequest,
+    responses((status = 200, body = Vec<ReplaceResult>), (status = "default", body = ErrorBody)))]
 pub(super) async fn replace(
     State(app): State<App>,
     target: Target,

@@ -6,11 +6,12 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use lazaret_core::{Body, Error, FileEntry, FilePath, ReadRange, WriteOptions};
 
+use super::super::error::ErrorBody;
 use super::super::target::Target;
 use super::listing::given;
 use super::paths::Paths;
 use super::signature::Signed;
-use super::wire::{PathQuery, Uploaded};
+use super::wire::{FileForm, PathQuery, Uploaded};
 use crate::auth::authenticate;
 use crate::body::Upload;
 use crate::context::RequestContext;
@@ -84,6 +85,14 @@ impl Asker {
 }
 
 /// A file's content.
+#[utoipa::path(get, path = "/files/download", operation_id = "DownloadFile", tag = "files",
+    security(("key" = []), ()),
+    params(PathQuery,
+        ("expires" = Option<i64>, Query, description = "With a signature: when it ends, in seconds; 0 for never"),
+        ("signature" = Option<String>, Query, description = "In place of a key")),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = "default", body = ErrorBody)))]
 pub(super) async fn download(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let (asker, _) = Asker::of(&app, request).await?;
     let path = asker.path(&app).await?;
@@ -95,6 +104,10 @@ pub(super) async fn download(State(app): State<App>, request: Request) -> Result
 }
 
 /// Writes a file from the part `file` of a form.
+#[utoipa::path(post, path = "/files/upload", operation_id = "UploadFileForm", tag = "files",
+    params(PathQuery),
+    request_body(content = FileForm, content_type = "multipart/form-data"),
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn upload(State(app): State<App>, request: Request) -> Result<StatusCode, Failure> {
     let (asker, request) = Asker::of(&app, request).await?;
     store(&app, &asker, request).await?;
@@ -102,6 +115,13 @@ pub(super) async fn upload(State(app): State<App>, request: Request) -> Result<S
 }
 
 /// Writes a file from a form or from the body itself.
+#[utoipa::path(post, path = "/files/upload-v2", operation_id = "UploadFile", tag = "files",
+    security(("key" = []), ()),
+    params(PathQuery,
+        ("expires" = Option<i64>, Query, description = "With a signature: when it ends, in seconds; 0 for never"),
+        ("signature" = Option<String>, Query, description = "In place of a key")),
+    request_body(content((FileForm = "multipart/form-data"), (String = "application/octet-stream"))),
+    responses((status = 200, body = Uploaded), (status = "default", body = ErrorBody)))]
 pub(super) async fn upload_v2(State(app): State<App>, request: Request) -> Result<Json<Uploaded>, Failure> {
     let (asker, request) = Asker::of(&app, request).await?;
     let is_form = request.headers().get(CONTENT_TYPE).is_some_and(|kind| {

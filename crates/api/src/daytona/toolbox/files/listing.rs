@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use lazaret_core::{Links, TreeQuery};
 use serde::Serialize;
 
+use super::super::error::ErrorBody;
 use super::super::target::Target;
 use super::paths::{Paths, as_given};
 use super::wire::{FileInfo, Found, ListQuery, Match, PathQuery, SearchQuery};
@@ -17,6 +18,9 @@ use crate::settings::App;
 const TRUNCATED: HeaderName = HeaderName::from_static("x-lazaret-truncated");
 
 /// The entries of a directory, or of its tree to a depth.
+#[utoipa::path(get, path = "/files", operation_id = "ListFiles", tag = "files",
+    params(ListQuery),
+    responses((status = 200, body = Vec<FileInfo>), (status = "default", body = ErrorBody)))]
 pub(super) async fn list(State(app): State<App>, target: Target<ListQuery>) -> Result<Response, Failure> {
     let path = Paths::of(&app, &target).resolve(&target.query.path).await?;
     let depth = Some(target.query.depth.unwrap_or(1));
@@ -29,6 +33,9 @@ pub(super) async fn list(State(app): State<App>, target: Target<ListQuery>) -> R
 }
 
 /// What a path is.
+#[utoipa::path(get, path = "/files/info", operation_id = "GetFileInfo", tag = "files",
+    params(PathQuery),
+    responses((status = 200, body = FileInfo), (status = "default", body = ErrorBody)))]
 pub(super) async fn info(
     State(app): State<App>,
     target: Target<PathQuery>,
@@ -39,6 +46,9 @@ pub(super) async fn info(
 }
 
 /// The lines with a text.
+#[utoipa::path(get, path = "/files/find", operation_id = "FindInFiles", tag = "files",
+    params(SearchQuery),
+    responses((status = 200, body = Vec<Match>), (status = "default", body = ErrorBody)))]
 pub(super) async fn find(State(app): State<App>, target: Target<SearchQuery>) -> Result<Response, Failure> {
     let asked = given(&target.query.path, "path")?;
     let path = Paths::of(&app, &target).resolve(asked).await?;
@@ -53,6 +63,9 @@ pub(super) async fn find(State(app): State<App>, target: Target<SearchQuery>) ->
 }
 
 /// The paths whose last name matches a glob.
+#[utoipa::path(get, path = "/files/search", operation_id = "SearchFiles", tag = "files",
+    params(SearchQuery),
+    responses((status = 200, body = Found), (status = "default", body = ErrorBody)))]
 pub(super) async fn search(State(app): State<App>, target: Target<SearchQuery>) -> Result<Response, Failure> {
     let asked = given(&target.query.path, "path")?;
     let path = Paths::of(&app, &target).resolve(asked).await?;

@@ -22,6 +22,7 @@ mod signature;
 mod wire;
 
 use axum::http::Method;
+use utoipa::OpenApi;
 
 use super::error::Toolbox;
 use crate::routing::Routes;
@@ -44,3 +45,23 @@ pub(super) fn routes(routes: Routes<Toolbox>) -> Routes<Toolbox> {
         .stream(Method::POST, "/files/bulk-upload", bulk_upload::upload)
         .stream(Method::POST, "/files/bulk-download", bulk_download::download)
 }
+
+/// Their part of the OpenAPI document.
+#[derive(OpenApi)]
+#[openapi(paths(
+    listing::list,
+    listing::info,
+    listing::find,
+    listing::search,
+    change::delete,
+    change::folder,
+    change::rename,
+    change::permissions,
+    change::replace,
+    content::download,
+    content::upload,
+    content::upload_v2,
+    bulk_upload::upload,
+    bulk_download::download
+))]
+pub(super) struct Document;

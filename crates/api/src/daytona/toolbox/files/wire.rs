@@ -2,15 +2,19 @@
 
 use lazaret_core::{FileEntry, FileKind, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// What is told of a file or directory; its owners are numbers, as text.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FileInfo {
     name: String,
     path: String,
+    /// In bytes.
     size: u64,
+    /// As `ls -l` writes it.
     mode: String,
+    /// Octal digits.
     permissions: String,
     is_dir: bool,
     owner: String,
@@ -45,7 +49,7 @@ fn moment(at: Timestamp, between: char) -> String {
 }
 
 /// A line that was found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Match {
     pub(super) file: String,
     pub(super) line: u64,
@@ -53,13 +57,13 @@ pub(super) struct Match {
 }
 
 /// The paths that a glob found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Found {
     pub(super) files: Vec<String>,
 }
 
 /// One file in which a text was to be replaced.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ReplaceResult {
     pub(super) file: String,
     pub(super) success: bool,
@@ -68,7 +72,7 @@ pub(super) struct ReplaceResult {
 }
 
 /// A file that was written.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Uploaded {
     pub(super) name: String,
     pub(super) path: String,
@@ -77,7 +81,7 @@ pub(super) struct Uploaded {
 }
 
 /// A text to replace.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReplaceRequest {
     pub(super) files: Vec<String>,
@@ -85,59 +89,82 @@ pub(super) struct ReplaceRequest {
     pub(super) new_value: String,
 }
 
+/// A form with one file.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "forms are read part by part")]
+pub(super) struct FileForm {
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+}
+
 /// The files of a bulk download.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct DownloadRequest {
     pub(super) paths: Vec<String>,
 }
 
 /// A path that is asked about.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PathQuery {
+    /// Absolute, or from the working directory.
     pub(super) path: String,
 }
 
 /// A directory to list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// The working directory without it.
     #[serde(default)]
     pub(super) path: String,
+    /// At most so many names down; 1 without it.
     pub(super) depth: Option<u32>,
 }
 
 /// Where to look for what.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct SearchQuery {
+    /// Where to look.
     pub(super) path: String,
+    /// A text to find in files, or a glob to search names by.
     pub(super) pattern: String,
 }
 
 /// What to delete.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct DeleteQuery {
     pub(super) path: String,
+    /// A directory goes with all that is in it.
     #[serde(default, deserialize_with = "flag")]
     pub(super) recursive: bool,
 }
 
 /// A folder to make.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct FolderQuery {
     pub(super) path: String,
+    /// Octal digits; `755` without it.
     pub(super) mode: Option<String>,
 }
 
 /// What to move where.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct MoveQuery {
     pub(super) source: String,
     pub(super) destination: String,
 }
 
 /// What to change of a file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct PermissionsQuery {
     pub(super) path: String,
+    /// Octal digits.
     pub(super) mode: Option<String>,
     pub(super) owner: Option<String>,
     pub(super) group: Option<String>,

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use lazaret_core::{GitCommit, GitPull, GitPush, GitReset, GitRestore};
 
+use super::super::error::ErrorBody;
 use super::super::target::Target;
 use super::place;
 use super::wire::{
@@ -14,6 +15,10 @@ use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
 
+/// Checks a branch or commit out.
+#[utoipa::path(post, path = "/git/checkout", operation_id = "CheckoutBranch", tag = "git",
+    request_body = CheckoutRequest,
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn checkout(
     State(app): State<App>,
     target: Target,
@@ -24,6 +29,10 @@ pub(super) async fn checkout(
     Ok(StatusCode::OK)
 }
 
+/// Stages files.
+#[utoipa::path(post, path = "/git/add", operation_id = "AddFiles", tag = "git",
+    request_body = AddRequest,
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn add(
     State(app): State<App>,
     target: Target,
@@ -34,6 +43,10 @@ pub(super) async fn add(
     Ok(StatusCode::OK)
 }
 
+/// Commits what is staged.
+#[utoipa::path(post, path = "/git/commit", operation_id = "CommitChanges", tag = "git",
+    request_body = CommitRequest,
+    responses((status = 200, body = Committed), (status = "default", body = ErrorBody)))]
 pub(super) async fn commit(
     State(app): State<App>,
     target: Target,
@@ -50,6 +63,10 @@ pub(super) async fn commit(
     Ok(Json(Committed { hash }))
 }
 
+/// Pushes a branch.
+#[utoipa::path(post, path = "/git/push", operation_id = "PushChanges", tag = "git",
+    request_body = ExchangeRequest,
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn push(
     State(app): State<App>,
     target: Target,
@@ -66,6 +83,10 @@ pub(super) async fn push(
     Ok(StatusCode::OK)
 }
 
+/// Pulls a branch.
+#[utoipa::path(post, path = "/git/pull", operation_id = "PullChanges", tag = "git",
+    request_body = ExchangeRequest,
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn pull(
     State(app): State<App>,
     target: Target,
@@ -81,6 +102,10 @@ pub(super) async fn pull(
     Ok(StatusCode::OK)
 }
 
+/// Goes back to a commit, or unstages files.
+#[utoipa::path(post, path = "/git/reset", operation_id = "ResetChanges", tag = "git",
+    request_body = ResetRequest,
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn reset(
     State(app): State<App>,
     target: Target,
@@ -96,6 +121,10 @@ pub(super) async fn reset(
     Ok(StatusCode::OK)
 }
 
+/// Restores files.
+#[utoipa::path(post, path = "/git/restore", operation_id = "RestoreFiles", tag = "git",
+    request_body = RestoreRequest,
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn restore(
     State(app): State<App>,
     target: Target,

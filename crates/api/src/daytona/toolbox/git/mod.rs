@@ -16,6 +16,7 @@ mod wire;
 
 use axum::http::Method;
 use lazaret_core::Error;
+use utoipa::OpenApi;
 
 use super::error::Toolbox;
 use super::target::Target;
@@ -48,6 +49,32 @@ pub(super) fn routes(routes: Routes<Toolbox>) -> Routes<Toolbox> {
         .stream(POST, "/git/reset", changes::reset)
         .stream(POST, "/git/restore", changes::restore)
 }
+
+/// Their part of the OpenAPI document.
+#[derive(OpenApi)]
+#[openapi(paths(
+    repositories::clone,
+    repositories::init,
+    repositories::status,
+    repositories::history,
+    repositories::branches,
+    repositories::create_branch,
+    repositories::delete_branch,
+    repositories::remotes,
+    repositories::add_remote,
+    repositories::config,
+    repositories::set_config,
+    repositories::set_user,
+    repositories::credentials,
+    changes::checkout,
+    changes::add,
+    changes::commit,
+    changes::push,
+    changes::pull,
+    changes::reset,
+    changes::restore
+))]
+pub(super) struct Document;
 
 /// The repository's directory, from the working directory of the toolbox.
 async fn place<Q>(app: &App, target: &Target<Q>, given: String) -> Result<String, Error> {

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use lazaret_core::{Error, GitClone, GitConfigFile, GitNewBranch, GitNewRemote, limits};
 
+use super::super::error::ErrorBody;
 use super::super::target::Target;
 use super::place;
 use super::wire::{
@@ -14,6 +15,10 @@ use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
 
+/// Clones a repository.
+#[utoipa::path(post, path = "/git/clone", operation_id = "CloneRepository", tag = "git",
+    request_body = CloneRequest,
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn clone(
     State(app): State<App>,
     target: Target,
@@ -31,6 +36,10 @@ pub(super) async fn clone(
     Ok(StatusCode::OK)
 }
 
+/// Makes a repository.
+#[utoipa::path(post, path = "/git/init", operation_id = "InitRepository", tag = "git",
+    request_body = InitRequest,
+    responses((status = 201), (status = "default", body = ErrorBody)))]
 pub(super) async fn init(
     State(app): State<App>,
     target: Target,
@@ -42,6 +51,10 @@ pub(super) async fn init(
     Ok(StatusCode::CREATED)
 }
 
+/// The branch and the files that differ.
+#[utoipa::path(get, path = "/git/status", operation_id = "GetStatus", tag = "git",
+    params(RepositoryQuery),
+    responses((status = 200, body = Status), (status = "default", body = ErrorBody)))]
 pub(super) async fn status(
     State(app): State<App>,
     target: Target<RepositoryQuery>,
@@ -50,6 +63,10 @@ pub(super) async fn status(
     Ok(Json(app.core.git.status(&target.caller, target.id, path).await?.into()))
 }
 
+/// The commits, the newest first.
+#[utoipa::path(get, path = "/git/history", operation_id = "GetCommitHistory", tag = "git",
+    params(RepositoryQuery),
+    responses((status = 200, body = Vec<CommitInfo>), (status = "default", body = ErrorBody)))]
 pub(super) async fn history(
     State(app): State<App>,
     target: Target<RepositoryQuery>,
@@ -59,6 +76,10 @@ pub(super) async fn history(
     Ok(Json(history.commits.into_iter().map(CommitInfo::from).collect()))
 }
 
+/// The branches.
+#[utoipa::path(get, path = "/git/branches", operation_id = "ListBranches", tag = "git",
+    params(RepositoryQuery),
+    responses((status = 200, body = Branches), (status = "default", body = ErrorBody)))]
 pub(super) async fn branches(
     State(app): State<App>,
     target: Target<RepositoryQuery>,
@@ -68,6 +89,10 @@ pub(super) async fn branches(
     Ok(Json(Branches { branches: found.names, current: found.current }))
 }
 
+/// Makes a branch.
+#[utoipa::path(post, path = "/git/branches", operation_id = "CreateBranch", tag = "git",
+    request_body = BranchRequest,
+    responses((status = 201), (status = "default", body = ErrorBody)))]
 pub(super) async fn create_branch(
     State(app): State<App>,
     target: Target,
@@ -79,6 +104,10 @@ pub(super) async fn create_branch(
     Ok(StatusCode::CREATED)
 }
 
+/// Deletes a branch.
+#[utoipa::path(delete, path = "/git/branches", operation_id = "DeleteBranch", tag = "git",
+    request_body = BranchRequest,
+    responses((status = 204), (status = "default", body = ErrorBody)))]
 pub(super) async fn delete_branch(
     State(app): State<App>,
     target: Target,
@@ -89,6 +118,10 @@ pub(super) async fn delete_branch(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The remotes.
+#[utoipa::path(get, path = "/git/remotes", operation_id = "ListRemotes", tag = "git",
+    params(RepositoryQuery),
+    responses((status = 200, body = Remotes), (status = "default", body = ErrorBody)))]
 pub(super) async fn remotes(
     State(app): State<App>,
     target: Target<RepositoryQuery>,
@@ -99,6 +132,10 @@ pub(super) async fn remotes(
     Ok(Json(Remotes { remotes }))
 }
 
+/// Adds a remote.
+#[utoipa::path(post, path = "/git/remotes", operation_id = "AddRemote", tag = "git",
+    request_body = RemoteRequest,
+    responses((status = 201), (status = "default", body = ErrorBody)))]
 pub(super) async fn add_remote(
     State(app): State<App>,
     target: Target,
@@ -116,6 +153,10 @@ pub(super) async fn add_remote(
     Ok(StatusCode::CREATED)
 }
 
+/// A value of a configuration.
+#[utoipa::path(get, path = "/git/config", operation_id = "GetGitConfig", tag = "git",
+    params(ConfigQuery),
+    responses((status = 200, body = ConfigValue), (status = "default", body = ErrorBody)))]
 pub(super) async fn config(
     State(app): State<App>,
     target: Target<ConfigQuery>,
@@ -126,6 +167,10 @@ pub(super) async fn config(
     Ok(Json(ConfigValue { value }))
 }
 
+/// Writes a value into a configuration.
+#[utoipa::path(post, path = "/git/config", operation_id = "SetGitConfig", tag = "git",
+    request_body = ConfigRequest,
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn set_config(
     State(app): State<App>,
     target: Target,
@@ -137,6 +182,10 @@ pub(super) async fn set_config(
     Ok(StatusCode::OK)
 }
 
+/// Writes who commits into a configuration.
+#[utoipa::path(post, path = "/git/config/user", operation_id = "ConfigureUser", tag = "git",
+    request_body = UserRequest,
+    responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn set_user(
     State(app): State<App>,
     target: Target,
@@ -149,6 +198,8 @@ pub(super) async fn set_user(
 }
 
 /// The contract's way to keep a password in the sandbox, which no password is worth.
+#[utoipa::path(post, path = "/git/credentials", operation_id = "Authenticate", tag = "git",
+    responses((status = 501, body = ErrorBody), (status = "default", body = ErrorBody)))]
 pub(super) async fn credentials(_target: Target) -> Result<StatusCode, Failure> {
     let what = "stored git credentials; give username and password to clone, push and pull".to_owned();
     Err(Error::Unsupported { what }.into())

@@ -5,10 +5,12 @@ use lazaret_core::{
     GitStatus, Secret,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::daytona::time::iso8601;
 
-#[derive(Debug, Deserialize)]
+/// What to clone, and where.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct CloneRequest {
     pub(super) url: String,
     pub(super) path: String,
@@ -20,25 +22,31 @@ pub(super) struct CloneRequest {
     pub(super) insecure_skip_tls: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A repository to make.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct InitRequest {
     pub(super) path: String,
     pub(super) bare: Option<bool>,
     pub(super) initial_branch: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A repository.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct RepositoryQuery {
+    /// Its directory.
     pub(super) path: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// A branch.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct BranchRequest {
     pub(super) path: String,
     pub(super) name: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// A remote to add.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct RemoteRequest {
     pub(super) path: String,
     pub(super) name: String,
@@ -47,14 +55,20 @@ pub(super) struct RemoteRequest {
     pub(super) fetch: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A value of a configuration.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ConfigQuery {
+    /// Such as `user.name`.
     pub(super) key: String,
+    /// `global`, which is the default, `system` or `local`.
     pub(super) scope: Option<String>,
+    /// For `local`: the repository's directory.
     pub(super) path: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A value to write.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct ConfigRequest {
     pub(super) key: String,
     pub(super) value: String,
@@ -62,7 +76,8 @@ pub(super) struct ConfigRequest {
     pub(super) path: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Who commits.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct UserRequest {
     pub(super) name: String,
     pub(super) email: String,
@@ -70,19 +85,22 @@ pub(super) struct UserRequest {
     pub(super) path: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What to check out.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct CheckoutRequest {
     pub(super) path: String,
     pub(super) branch: String,
 }
 
-#[derive(Debug, Deserialize)]
+/// What to stage.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct AddRequest {
     pub(super) path: String,
     pub(super) files: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What to commit.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct CommitRequest {
     pub(super) path: String,
     pub(super) message: String,
@@ -92,7 +110,7 @@ pub(super) struct CommitRequest {
 }
 
 /// A push or a pull.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct ExchangeRequest {
     pub(super) path: String,
     pub(super) remote: Option<String>,
@@ -102,7 +120,8 @@ pub(super) struct ExchangeRequest {
     pub(super) password: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Where to go back to.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct ResetRequest {
     pub(super) path: String,
     pub(super) mode: Option<String>,
@@ -110,7 +129,8 @@ pub(super) struct ResetRequest {
     pub(super) files: Option<Vec<String>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What to restore.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct RestoreRequest {
     pub(super) path: String,
     pub(super) files: Vec<String>,
@@ -119,7 +139,8 @@ pub(super) struct RestoreRequest {
     pub(super) source: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// The state of a repository.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Status {
     current_branch: String,
@@ -132,7 +153,8 @@ pub(super) struct Status {
     detached: bool,
 }
 
-#[derive(Debug, Serialize)]
+/// A file that differs.
+#[derive(Debug, Serialize, ToSchema)]
 struct FileStatus {
     name: String,
     /// The path that it had, if it was renamed.
@@ -141,19 +163,22 @@ struct FileStatus {
     worktree: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+/// The branches of a repository.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Branches {
     pub(super) branches: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) current: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// A commit that was made.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Committed {
     pub(super) hash: String,
 }
 
-#[derive(Debug, Serialize)]
+/// A commit.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CommitInfo {
     hash: String,
     author: String,
@@ -162,18 +187,21 @@ pub(super) struct CommitInfo {
     timestamp: String,
 }
 
-#[derive(Debug, Serialize)]
+/// A remote.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Remote {
     pub(super) name: String,
     pub(super) url: String,
 }
 
-#[derive(Debug, Serialize)]
+/// The remotes of a repository.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Remotes {
     pub(super) remotes: Vec<Remote>,
 }
 
-#[derive(Debug, Serialize)]
+/// A value, if there is one.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ConfigValue {
     pub(super) value: Option<String>,
 }

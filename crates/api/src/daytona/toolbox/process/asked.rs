@@ -5,13 +5,21 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use lazaret_core::{Error, ExecExit};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::daytona::toolbox::error::worded;
 use crate::daytona::toolbox::target::Target;
 use crate::failure::Failure;
 use crate::settings::App;
+
+/// Something was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Done {
+    /// A sentence for people.
+    pub(super) message: String,
+}
 
 /// Variables; numbers and truth values are taken for their text, and nothing for no variable.
 #[derive(Debug, Default)]

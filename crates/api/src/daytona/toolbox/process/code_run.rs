@@ -7,45 +7,55 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use lazaret_core::services::RunSpec;
 use lazaret_core::{Figure, Language};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::asked::{self, Variables};
-use crate::daytona::toolbox::error::worded;
+use crate::daytona::toolbox::error::{ErrorBody, worded};
 use crate::daytona::toolbox::target::Target;
 use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
 
-#[derive(Debug, Deserialize)]
+/// A snippet to run.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct CodeRunRequest {
     code: String,
+    /// `python`, `javascript` or `typescript`.
     language: String,
     argv: Option<Vec<String>>,
     #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     envs: Variables,
+    /// In seconds; 0 for none.
     timeout: Option<i64>,
 }
 
-#[derive(Debug, Serialize)]
+/// How it ended.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CodeRunResponse {
     exit_code: i32,
+    /// Both streams in one.
     result: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     artifacts: Option<Artifacts>,
 }
 
-#[derive(Debug, Serialize)]
+/// What it drew.
+#[derive(Debug, Serialize, ToSchema)]
 struct Artifacts {
     charts: Vec<Chart>,
 }
 
 /// A figure as a picture; what is drawn in it is not taken apart.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Chart {
     #[serde(rename = "type")]
     kind: &'static str,
     title: String,
+    /// In base 64.
     png: String,
+    #[schema(value_type = Vec<Object>, max_items = 0)]
     elements: [(); 0],
 }
 
@@ -55,7 +65,10 @@ impl From<Figure> for Chart {
     }
 }
 
-/// Unbuffered and with both streams in one; a program that fails is an answer like any other.
+/// Runs a snippet, unbuffered and with both streams in one; a program that fails is an answer like any other.
+#[utoipa::path(post, path = "/process/code-run", operation_id = "CodeRun", tag = "process",
+    request_body = CodeRunRequest,
+    responses((status = 200, body = CodeRunResponse), (status = "default", body = ErrorBody)))]
 pub(super) async fn code_run(
     State(app): State<App>,
     target: Target,

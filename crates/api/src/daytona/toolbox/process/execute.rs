@@ -3,30 +3,40 @@
 use axum::extract::State;
 use lazaret_core::services::ShellSpec;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::asked::{self, Variables};
+use crate::daytona::toolbox::error::ErrorBody;
 use crate::daytona::toolbox::target::Target;
 use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
 
-#[derive(Debug, Deserialize)]
+/// Shell text to run.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct ExecuteRequest {
     command: String,
     cwd: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     envs: Variables,
+    /// In seconds; 0 for none.
     timeout: Option<i64>,
 }
 
-#[derive(Debug, Serialize)]
+/// How it ended.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ExecuteResponse {
     exit_code: i32,
+    /// Both streams in one.
     result: String,
 }
 
-/// By the first of zsh, bash and sh; ends with the shell, whatever that leaves behind.
+/// Runs shell text by the first of zsh, bash and sh; ends with the shell, whatever that leaves behind.
+#[utoipa::path(post, path = "/process/execute", operation_id = "ExecuteCommand", tag = "process",
+    request_body = ExecuteRequest,
+    responses((status = 200, body = ExecuteResponse), (status = "default", body = ErrorBody)))]
 pub(super) async fn execute(
     State(app): State<App>,
     target: Target,

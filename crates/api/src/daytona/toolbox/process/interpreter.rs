@@ -13,17 +13,18 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, close_code};
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use lazaret_core::{
     Caller, CellEvent, CellSession, CellSpec, ContextId, ContextSpec, Error, InterpreterContext, Kind,
     Language, SandboxId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
-use super::asked::{self, Variables};
+use super::asked::{self, Done, Variables};
 use crate::daytona::time::iso8601;
-use crate::daytona::toolbox::error::worded;
+use crate::daytona::toolbox::error::{ErrorBody, worded};
 use crate::daytona::toolbox::target::Target;
 use crate::extract::{Json, OptionalJson, parse};
 use crate::failure::{Failure, Part, Rejection};
@@ -42,13 +43,16 @@ const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 /// Largest message of a client: code of the largest size, as JSON.
 const MESSAGE_MAX_BYTES: usize = 16 * 1024 * 1024;
 
-#[derive(Debug, Default, Deserialize)]
+/// A context to make.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 pub(super) struct CreateContext {
     cwd: Option<String>,
+    /// `python`, which is the default.
     language: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// A context.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ContextBody {
     id: String,
@@ -57,6 +61,12 @@ pub(super) struct ContextBody {
     created_at: String,
     /// One that has ended is not told of.
     active: bool,
+}
+
+/// The contexts of a sandbox.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ContextList {
+    contexts: Vec<ContextBody>,
 }
 
 impl From<InterpreterContext> for ContextBody {
@@ -81,6 +91,10 @@ struct ExecuteRequest {
     timeout: Option<i64>,
 }
 
+/// Makes a context, whose code keeps its variables.
+#[utoipa::path(post, path = "/process/interpreter/context", operation_id = "CreateInterpreterContext", tag = "process",
+    request_body = Option<CreateContext>,
+    responses((status = 200, body = ContextBody), (status = "default", body = ErrorBody)))]
 pub(super) async fn create(
     State(app): State<App>,
     target: Target,
@@ -98,23 +112,34 @@ pub(super) async fn create(
     Ok(Json(app.core.interpreters.create(&target.caller, target.id, spec).await?.into()))
 }
 
-pub(super) async fn list(State(app): State<App>, target: Target) -> Result<Response, Failure> {
+/// The contexts, but for the one that callers share who name none.
+#[utoipa::path(get, path = "/process/interpreter/context", operation_id = "ListInterpreterContexts", tag = "process",
+    responses((status = 200, body = ContextList), (status = "default", body = ErrorBody)))]
+pub(super) async fn list(State(app): State<App>, target: Target) -> Result<Json<ContextList>, Failure> {
     let contexts = app.core.interpreters.list(&target.caller, target.id).await?;
     let own = contexts.into_iter().filter(|context| !context.is_default);
-    let contexts: Vec<ContextBody> = own.map(ContextBody::from).collect();
-    Ok(Json(json!({"contexts": contexts})).into_response())
+    Ok(Json(ContextList { contexts: own.map(ContextBody::from).collect() }))
 }
 
-pub(super) async fn delete(State(app): State<App>, target: Target) -> Result<Response, Failure> {
+/// Ends a context.
+#[utoipa::path(delete, path = "/process/interpreter/context/{context}", operation_id = "DeleteInterpreterContext", tag = "process",
+    params(("context" = String, Path, description = "The context's id")),
+    responses((status = 200, body = Done), (status = "default", body = ErrorBody)))]
+pub(super) async fn delete(State(app): State<App>, target: Target) -> Result<Json<Done>, Failure> {
     let text = target.params.text("context", Kind::Context)?;
     if text == DEFAULT {
         let message = "cannot delete the default context";
         return Err(worded(StatusCode::BAD_REQUEST, "BAD_REQUEST", message));
     }
     app.core.interpreters.delete(&target.caller, target.id, context_id(text)?).await?;
-    Ok(Json(json!({"message": format!("context {text} deleted")})).into_response())
+    Ok(Json(Done { message: format!("context {text} deleted") }))
 }
 
+/// Runs code over a WebSocket: the first message is the request, and what it prints comes back as messages.
+#[utoipa::path(get, path = "/process/interpreter/execute", operation_id = "ExecuteInterpreterCode", tag = "process",
+    responses(
+        (status = 101, description = "The connection is a WebSocket from now on"),
+        (status = "default", body = ErrorBody)))]
 pub(super) async fn execute(
     State(app): State<App>,
     target: Target,

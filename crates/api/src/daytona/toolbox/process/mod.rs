@@ -20,6 +20,7 @@ mod session_log;
 mod sessions;
 
 use axum::http::Method;
+use utoipa::OpenApi;
 
 use super::error::Toolbox;
 use crate::routing::Routes;
@@ -34,7 +35,7 @@ pub(super) fn routes(routes: Routes<Toolbox>) -> Routes<Toolbox> {
         .on(POST, "/process/session", sessions::create)
         .on(GET, "/process/session", sessions::list)
         .on(GET, "/process/session/entrypoint", sessions::entrypoint)
-        .on(GET, "/process/session/entrypoint/logs", sessions::entrypoint)
+        .on(GET, "/process/session/entrypoint/logs", sessions::entrypoint_logs)
         .on(GET, "/process/session/{session}", sessions::show)
         .on(DELETE, "/process/session/{session}", sessions::delete)
         .stream(POST, "/process/session/{session}/exec", sessions::exec)
@@ -53,3 +54,32 @@ pub(super) fn routes(routes: Routes<Toolbox>) -> Routes<Toolbox> {
         .on(DELETE, "/process/interpreter/context/{context}", interpreter::delete)
         .stream(GET, "/process/interpreter/execute", interpreter::execute)
 }
+
+/// Their part of the OpenAPI document.
+#[derive(OpenApi)]
+#[openapi(paths(
+    execute::execute,
+    code_run::code_run,
+    sessions::create,
+    sessions::list,
+    sessions::entrypoint,
+    sessions::entrypoint_logs,
+    sessions::show,
+    sessions::delete,
+    sessions::exec,
+    sessions::command,
+    sessions::input,
+    session_log::logs,
+    pty::create,
+    pty::list,
+    pty::create_connect,
+    pty::show,
+    pty::delete,
+    pty::resize,
+    pty::connect,
+    interpreter::create,
+    interpreter::list,
+    interpreter::delete,
+    interpreter::execute
+))]
+pub(super) struct Document;

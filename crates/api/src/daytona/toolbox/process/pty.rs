@@ -5,18 +5,18 @@ use std::collections::BTreeMap;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lazaret_core::{Error, Kind, Terminal, TerminalSpec};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
-use super::asked::{self, Variables};
+use super::asked::{self, Done, Variables};
 use super::marks::offered;
 use super::pty_socket;
 use crate::daytona::time::iso8601;
-use crate::daytona::toolbox::error::worded;
+use crate::daytona::toolbox::error::{ErrorBody, worded};
 use crate::daytona::toolbox::target::Target;
 use crate::extract::{Json, PathParams};
 use crate::failure::{Failure, Part, Rejection};
@@ -29,18 +29,24 @@ const COLS_DEFAULT: i64 = 80;
 /// Before the variables in a subprotocol.
 const ENVS: &str = "X-Daytona-Pty-Envs~";
 
-#[derive(Debug, Deserialize)]
+/// A terminal to make.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreatePty {
+    /// Must be given, whatever the contract says of it.
+    #[serde(default)]
     id: String,
     rows: Option<i64>,
     cols: Option<i64>,
     cwd: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     envs: Variables,
 }
 
-#[derive(Debug, Deserialize)]
+/// A terminal to make.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ConnectQuery {
     #[serde(default)]
     id: String,
@@ -49,13 +55,15 @@ pub(super) struct ConnectQuery {
     cwd: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A size.
+#[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct ResizePty {
     rows: i64,
     cols: i64,
 }
 
-#[derive(Debug, Serialize)]
+/// A terminal.
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PtyBody {
     id: String,
@@ -70,6 +78,20 @@ pub(super) struct PtyBody {
     lazy_start: bool,
 }
 
+/// A terminal that was made.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MadePty {
+    /// Its id.
+    session_id: String,
+}
+
+/// The terminals of a sandbox.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PtyList {
+    sessions: Vec<PtyBody>,
+}
+
 impl From<Terminal> for PtyBody {
     fn from(terminal: Terminal) -> Self {
         let Terminal { name, rows, cols, cwd, env, created_at } = terminal;
@@ -78,12 +100,16 @@ impl From<Terminal> for PtyBody {
     }
 }
 
-/// The older way in two steps: made here, looked at later.
+/// Makes a terminal, to be looked at later.
+#[utoipa::path(post, path = "/process/pty", operation_id = "CreatePtySession", tag = "process",
+    request_body = CreatePty,
+    responses((status = 201, body = MadePty), (status = "default", body = ErrorBody)))]
 pub(super) async fn create(
     State(app): State<App>,
     target: Target,
     Json(new): Json<CreatePty>,
-) -> Result<Response, Failure> {
+) -> Result<(StatusCode, Json<MadePty>), Failure> {
+    check_id(&new.id)?;
     let spec = TerminalSpec {
         rows: side("rows", new.rows.unwrap_or(ROWS_DEFAULT))?,
         cols: side("cols", new.cols.unwrap_or(COLS_DEFAULT))?,
@@ -92,28 +118,43 @@ pub(super) async fn create(
         name: new.id,
     };
     let (terminal, _session) = app.core.terminals.create(&target.caller, target.id, spec).await?;
-    Ok((StatusCode::CREATED, Json(json!({"sessionId": terminal.name}))).into_response())
+    Ok((StatusCode::CREATED, Json(MadePty { session_id: terminal.name })))
 }
 
-pub(super) async fn list(State(app): State<App>, target: Target) -> Result<Response, Failure> {
+/// The terminals whose shell runs.
+#[utoipa::path(get, path = "/process/pty", operation_id = "ListPtySessions", tag = "process",
+    responses((status = 200, body = PtyList), (status = "default", body = ErrorBody)))]
+pub(super) async fn list(State(app): State<App>, target: Target) -> Result<Json<PtyList>, Failure> {
     let terminals = app.core.terminals.list(&target.caller, target.id).await?;
-    let sessions: Vec<PtyBody> = terminals.into_iter().map(PtyBody::from).collect();
-    Ok(Json(json!({"sessions": sessions})).into_response())
+    Ok(Json(PtyList { sessions: terminals.into_iter().map(PtyBody::from).collect() }))
 }
 
+/// One terminal.
+#[utoipa::path(get, path = "/process/pty/{pty}", operation_id = "GetPtySession", tag = "process",
+    params(("pty" = String, Path, description = "The terminal's id")),
+    responses((status = 200, body = PtyBody), (status = "default", body = ErrorBody)))]
 pub(super) async fn show(State(app): State<App>, target: Target) -> Result<Json<PtyBody>, Failure> {
     let name = name(&target.params)?;
     let found = app.core.terminals.get(&target.caller, target.id, name).await;
     Ok(Json(found.map_err(|error| missing(error, name))?.into()))
 }
 
-pub(super) async fn delete(State(app): State<App>, target: Target) -> Result<Response, Failure> {
+/// Ends a terminal and everything in it.
+#[utoipa::path(delete, path = "/process/pty/{pty}", operation_id = "DeletePtySession", tag = "process",
+    params(("pty" = String, Path, description = "The terminal's id")),
+    responses((status = 200, body = Done), (status = "default", body = ErrorBody)))]
+pub(super) async fn delete(State(app): State<App>, target: Target) -> Result<Json<Done>, Failure> {
     let name = name(&target.params)?;
     let deleted = app.core.terminals.delete(&target.caller, target.id, name).await;
     deleted.map_err(|error| missing(error, name))?;
-    Ok(Json(json!({"message": format!("PTY session {name} deleted")})).into_response())
+    Ok(Json(Done { message: format!("PTY session {name} deleted") }))
 }
 
+/// Gives a terminal another size.
+#[utoipa::path(post, path = "/process/pty/{pty}/resize", operation_id = "ResizePtySession", tag = "process",
+    params(("pty" = String, Path, description = "The terminal's id")),
+    request_body = ResizePty,
+    responses((status = 200, body = PtyBody), (status = "default", body = ErrorBody)))]
 pub(super) async fn resize(
     State(app): State<App>,
     target: Target,
@@ -124,7 +165,12 @@ pub(super) async fn resize(
     Ok(Json(terminal.into()))
 }
 
-/// Made and looked at in one step. A refusal is an answer without an upgrade.
+/// Makes a terminal and looks at it over a WebSocket in one step. A refusal is an answer without an upgrade.
+#[utoipa::path(get, path = "/process/pty/create-connect", operation_id = "CreateConnectPtySession", tag = "process",
+    params(ConnectQuery),
+    responses(
+        (status = 101, description = "The connection is a WebSocket from now on"),
+        (status = "default", body = ErrorBody)))]
 pub(super) async fn create_connect(
     State(app): State<App>,
     target: Target<ConnectQuery>,
@@ -133,9 +179,7 @@ pub(super) async fn create_connect(
 ) -> Result<Response, Failure> {
     let upgrade = upgrade.map_err(no_upgrade)?;
     let query = &target.query;
-    if query.id.is_empty() {
-        return Err(worded(StatusCode::BAD_REQUEST, "BAD_REQUEST", "id is required"));
-    }
+    check_id(&query.id)?;
     let spec = TerminalSpec {
         name: query.id.clone(),
         rows: side("rows", query.rows.unwrap_or(ROWS_DEFAULT))?,
@@ -147,7 +191,12 @@ pub(super) async fn create_connect(
     Ok(pty_socket::upgrade(upgrade, &headers, Ok(session)))
 }
 
-/// A refusal is told after the upgrade, where clients look for it.
+/// Looks at a terminal over a WebSocket. A refusal is told after the upgrade, where clients look for it.
+#[utoipa::path(get, path = "/process/pty/{pty}/connect", operation_id = "ConnectPtySession", tag = "process",
+    params(("pty" = String, Path, description = "The terminal's id")),
+    responses(
+        (status = 101, description = "The connection is a WebSocket from now on"),
+        (status = "default", body = ErrorBody)))]
 pub(super) async fn connect(
     State(app): State<App>,
     target: Target,
@@ -157,6 +206,13 @@ pub(super) async fn connect(
     let upgrade = upgrade.map_err(no_upgrade)?;
     let session = app.core.terminals.attach(&target.caller, target.id, name(&target.params)?).await;
     Ok(pty_socket::upgrade(upgrade, &headers, session))
+}
+
+fn check_id(id: &str) -> Result<(), Failure> {
+    if id.is_empty() {
+        return Err(worded(StatusCode::BAD_REQUEST, "BAD_REQUEST", "id is required"));
+    }
+    Ok(())
 }
 
 /// The variables among the offered subprotocols.

@@ -9,22 +9,46 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use lazaret_core::services::{LogStream, Until};
 use lazaret_core::{Error, LogEvent};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::marks::{Marker, Shape, offered};
-use super::sessions::{command_id, session, written};
+use super::sessions::{LogBody, command_id, session, written};
+use crate::daytona::toolbox::error::ErrorBody;
 use crate::daytona::toolbox::target::Target;
 use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
 use crate::web_socket::{Gone, Sink, split};
 
-#[derive(Debug, Deserialize)]
+/// How much of a log.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct LogsQuery {
+    /// To its end, as it is written.
     #[serde(default)]
     follow: bool,
 }
 
+/// A log for clients that read both streams.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SplitLog {
+    /// Both streams in one, each line marked by its stream.
+    output: String,
+    stderr: String,
+    stdout: String,
+}
+
+/// What a command printed so far, or to its end; over a WebSocket if that is asked for.
+#[utoipa::path(get, path = "/process/session/{session}/command/{command}/logs", operation_id = "GetSessionCommandLogs", tag = "process",
+    params(("session" = String, Path, description = "The session's id"),
+        ("command" = String, Path, description = "The command's id"),
+        LogsQuery),
+    responses(
+        (status = 200, description = "What it printed: text, or JSON for clients that read both streams",
+            content((String = "text/plain"), (SplitLog = "application/json"), (Vec<u8> = "application/octet-stream"))),
+        (status = 101, description = "The connection is a WebSocket from now on"),
+        (status = "default", body = ErrorBody)))]
 pub(super) async fn logs(
     State(app): State<App>,
     target: Target<LogsQuery>,
@@ -50,12 +74,11 @@ pub(super) async fn logs(
         let body = Body::from_stream(pieces(log, shape).map(|piece| piece.map_err(std::io::Error::other)));
         return Ok(([(CONTENT_TYPE, "application/octet-stream")], body).into_response());
     }
-    let body = written(&log.collect().await?, shape);
-    if shape == Shape::Split {
-        return Ok(Json(body).into_response());
+    let LogBody { output, stderr, stdout } = written(&log.collect().await?, shape);
+    if let (Some(stderr), Some(stdout)) = (stderr, stdout) {
+        return Ok(Json(SplitLog { output, stderr, stdout }).into_response());
     }
-    let text = body["output"].as_str().unwrap_or_default().to_owned();
-    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], output).into_response())
 }
 
 /// Sends the log and then closes, as clients insist on: with a code.
