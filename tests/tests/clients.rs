@@ -208,12 +208,28 @@ fn the_mcp_conformance_suite_passes_for_what_is_claimed() {
     check(Path::new("node"), "node_mcp_conformance.mjs", &[]);
 }
 
-#[test]
-fn the_served_document_holds_against_requests_made_from_it() {
+/// The document that a server serves, against requests that are made from it.
+#[track_caller]
+fn check_document(name: &str) {
     let settings = "[http]\nrequests_per_second = 0\nrefusals_per_minute = 0\n[images]\npull = \"never\"";
     let server = Server::start_configured(&binary(), &[], settings).expect("start a server");
     let program = clients().join("schemathesis/bin/python");
-    check_against(&server, &program, "python_schemathesis.py", &[]);
+    check_against(&server, &program, "python_schemathesis.py", &[Path::new(name)]);
+}
+
+#[test]
+fn the_served_document_holds_against_requests_made_from_it() {
+    check_document("native");
+}
+
+#[test]
+fn the_document_of_daytonas_control_api_holds_against_requests_made_from_it() {
+    check_document("daytona-control");
+}
+
+#[test]
+fn the_document_of_daytonas_toolbox_holds_against_requests_made_from_it() {
+    check_document("daytona-toolbox");
 }
 
 #[test]
