@@ -44,6 +44,7 @@ mod session;
 mod template;
 mod terminal;
 mod upload;
+mod volume;
 
 pub use account::{Account, Key, KeyHash, Secret};
 pub use backoff::Backoff;
@@ -80,7 +81,7 @@ pub use git::{
 };
 pub use ids::{
     AccountId, CatalogueEntryId, CommandId, ContextId, ExecId, Ids, KeyId, RandomIds, SandboxId, TemplateId,
-    UploadId,
+    UploadId, VolumeId,
 };
 pub use image::{
     CollectionPolicy, Image, ImageConfig, ImageSource, ImportProgress, LayerProgress, LayerStep, PullProgress,
@@ -109,3 +110,4 @@ pub use session::{
 pub use template::{NewTemplate, Recipe, Template, TemplateSource, TemplateState};
 pub use terminal::{Terminal, TerminalSpec};
 pub use upload::Upload;
+pub use volume::{MountPath, NewVolume, Subpath, Volume, VolumeMount, VolumeState, WantedMount};

@@ -148,6 +148,7 @@ fn sandbox(number: u64, account: AccountId) -> Sandbox {
         network: None,
         template: None,
         start_command: Vec::new(),
+        volumes: Vec::new(),
         labels: pairs.collect(),
         public: false,
         lease: LeasePolicy::default(),

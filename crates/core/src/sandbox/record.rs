@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::{AccountId, Digest, EgressPolicy, LeasePolicy, Resources, SandboxId, State, Timestamp};
+use crate::{
+    AccountId, Digest, EgressPolicy, LeasePolicy, Resources, SandboxId, State, Timestamp, VolumeMount,
+};
 
 /// A sandbox as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Sandbox {
     pub template: Option<String>,
     /// Started in the background whenever the sandbox starts; empty for nothing.
     pub start_command: Vec<String>,
+    /// Volumes that it mounts.
+    pub volumes: Vec<VolumeMount>,
     /// The maker's labels.
     pub labels: BTreeMap<String, String>,
     /// Whoever has the address of one of its ports may see what is there, without a key.

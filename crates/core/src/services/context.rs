@@ -10,6 +10,7 @@ use super::pulls::Pulls;
 use super::settings::Settings;
 use super::table::Table;
 use super::templates;
+use super::volumes;
 use crate::ports::{Blobs, Gateway, Git, Guest, Images, Runtime, Store, Transpiler};
 use crate::{Clock, Ids, Timestamp};
 
@@ -48,6 +49,7 @@ pub(super) struct Context {
     pub(super) pulls: Pulls,
     pub(super) builds: BuildTable,
     pub(super) templates: templates::Table,
+    pub(super) volumes: Arc<volumes::Uses>,
     /// See [`super::image_collection`].
     pub(super) images_in_use: Arc<tokio::sync::RwLock<()>>,
     /// When images were last collected, on the monotonic clock.

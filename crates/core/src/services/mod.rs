@@ -8,6 +8,7 @@
 //!   Execs · Files · Catalogue ── lease guard ──▶ Guest        Git ── lease guard ──▶ Git
 //!   Uploads ──▶ Blobs, Store        Accounts · Images · Events ──▶ Store, Images
 //!   Images ── one pull an image ──▶ Images port        Templates ── one task a template ──▶ Images, Runtime, Store
+//!   Volumes ──▶ Runtime, Store
 //!   Builds ── one task a build ──▶ Images port; Runtime and Guest for what runs
 //!   reconcile ── timer or wake-up ──▶ the same drivers
 //! ```
@@ -48,6 +49,7 @@ mod table;
 mod templates;
 mod terminals;
 mod uploads;
+mod volumes;
 
 pub use accounts::{Accounts, NewKey};
 pub use audit::Audit;
@@ -75,3 +77,4 @@ pub use start::Services;
 pub use templates::Templates;
 pub use terminals::Terminals;
 pub use uploads::{NewUpload, StagedUpload, Uploads};
+pub use volumes::Volumes;

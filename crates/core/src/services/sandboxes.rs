@@ -12,6 +12,7 @@ use super::lease::{self, Activity, InUse};
 use super::start_command;
 use super::table::{Entry, Place};
 use super::templates;
+use super::volumes::HeldVolumes;
 use crate::ports::{EgressUsage, Usage};
 use crate::sandbox::check_env;
 use crate::{
@@ -60,7 +61,7 @@ impl Sandboxes {
     /// Makes a sandbox and returns it running, with its files in place; or makes nothing.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a field out of its range or the tier's; [`Error::NotFound`] for an image or upload;
+    /// [`Error::Invalid`] for a field out of its range or the tier's; [`Error::NotFound`] for an image, upload or volume;
     /// [`Error::Upstream`] if an image that is not here cannot be pulled;
     /// [`Error::AlreadyExists`] for a name that is to be unique and is not;
     /// [`Error::LimitReached`] for the account's quota or the host's disk; [`Error::Exec`] for its start command; what the
@@ -77,6 +78,7 @@ impl Sandboxes {
             None => None,
         };
         let seeds = self.find_seeds(caller, &spec.files).await?;
+        let (volumes, held_volumes) = super::volumes::resolve(&self.context, caller, &spec.volumes).await?;
         let (image_name, image) = match &template {
             Some(template) => self.image_of(template).await?,
             None => {
@@ -104,6 +106,7 @@ impl Sandboxes {
             network: spec.network.clone(),
             template: template.as_ref().map(|template| template.name.clone()),
             start_command: spec.start_command.clone().unwrap_or(recipe.start_command),
+            volumes,
             labels: spec.labels.clone(),
             public: spec.public,
             lease: spec.lease,
@@ -128,7 +131,18 @@ impl Sandboxes {
         let made = tokio::spawn(async move {
             let unique = (spec.name_use == NameUse::Unique).then_some(record.name.as_str());
             let place = context.table.reserve(account, tier.sandboxes_max, unique)?;
-            Creation { context: &context, record, secrets, image, seeds, origin: None, place }.run().await
+            Creation {
+                context: &context,
+                record,
+                secrets,
+                image,
+                seeds,
+                origin: None,
+                volumes: held_volumes,
+                place,
+            }
+            .run()
+            .await
         });
         let made = made.await.map_err(Error::internal)??;
         if let Some(template) = template {
@@ -427,6 +441,9 @@ pub(super) struct Creation<'a> {
     pub(super) seeds: Vec<(SeedFile, Upload)>,
     /// The sandbox whose disk it begins with, if it does not begin with an empty one.
     pub(super) origin: Option<SandboxId>,
+    /// Those that it mounts, until the sandbox is in the table.
+    #[expect(dead_code, reason = "it is held, not read")]
+    pub(super) volumes: HeldVolumes,
     /// Taken in the account's quota until the sandbox is in the table.
     #[expect(dead_code, reason = "it is held, not read")]
     pub(super) place: Place<'a>,
@@ -472,6 +489,7 @@ impl Creation<'_> {
             self.context.ports.store.put_domain_secrets(self.record.id, secrets).await?;
         }
         super::network::start(self.context, &self.record, &spec).await?;
+        super::volumes::note_use(self.context, &self.record.volumes).await;
         let scope = super::files::default_scope(&self.record, &self.image.image.config);
         if let Some(cwd) = &self.record.cwd {
             let cwd = crate::FilePath::new(cwd.as_bytes())?;

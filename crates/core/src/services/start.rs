@@ -16,8 +16,8 @@ use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
     Accounts, Audit, Builds, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters, Previews,
-    Sandboxes, Sessions, SignedFiles, Templates, Terminals, Uploads, builds, driver, events, network, pulls,
-    reconcile, templates,
+    Sandboxes, Sessions, SignedFiles, Templates, Terminals, Uploads, Volumes, builds, driver, events,
+    network, pulls, reconcile, templates, volumes,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -53,6 +53,8 @@ pub struct Services {
     pub builds: Builds,
     /// Saved recipes for sandboxes.
     pub templates: Templates,
+    /// Directories that outlive sandboxes.
+    pub volumes: Volumes,
     /// Ports inside sandboxes.
     pub ingress: Ingress,
     /// The same ports for those who have no key.
@@ -87,6 +89,7 @@ impl Services {
             pulls: pulls::Pulls::default(),
             builds: builds::BuildTable::default(),
             templates: templates::Table::default(),
+            volumes: Arc::default(),
             images_in_use: Arc::default(),
             images_collected: Mutex::default(),
             wake: tokio::sync::Notify::new(),
@@ -94,6 +97,7 @@ impl Services {
             unused_blobs: AtomicBool::new(true),
         });
         adopt(&context).await?;
+        volumes::adopt(&context).await?;
         templates::adopt(&context).await?;
         let stop = CancellationToken::new();
         let tasks = vec![
@@ -123,6 +127,7 @@ impl Services {
             images: Images { context: shared() },
             builds: Builds { context: shared() },
             templates: Templates { context: shared() },
+            volumes: Volumes { context: shared() },
             ingress: Ingress { context: shared() },
             previews: Previews { context: shared() },
             signed_files: SignedFiles {

@@ -148,6 +148,7 @@ impl Worker {
             network: Some(policy),
             template: None,
             start_command: Vec::new(),
+            volumes: Vec::new(),
             labels: std::collections::BTreeMap::new(),
             lease: LeasePolicy::default(),
             state: State::Running,
