@@ -5,7 +5,7 @@ use axum::http::Method;
 use super::error::Native;
 use super::{
     accounts, contexts, events, execs, files, git, images, operations, ports, sandboxes, server, sessions,
-    templates, terminals,
+    templates, terminals, volumes,
 };
 use crate::routing::Routes;
 
@@ -96,6 +96,10 @@ pub(crate) fn routes() -> Routes<Native> {
         .on(DELETE, "/lazaret/v1/templates/{template}", templates::delete)
         .on(POST, "/lazaret/v1/templates/{template}/activate", templates::activate)
         .on(POST, "/lazaret/v1/templates/{template}/deactivate", templates::deactivate)
+        .on(POST, "/lazaret/v1/volumes", volumes::create)
+        .on(GET, "/lazaret/v1/volumes", volumes::list)
+        .on(GET, "/lazaret/v1/volumes/{volume}", volumes::show)
+        .on(DELETE, "/lazaret/v1/volumes/{volume}", volumes::delete)
         .on(GET, "/lazaret/v1/images", images::list)
         .stream(POST, "/lazaret/v1/images/import", images::import)
         .stream(POST, "/lazaret/v1/images/pull", images::pull)

@@ -13,6 +13,7 @@ use super::error::ErrorBody;
 use super::target::Asked;
 use super::{
     accounts, contexts, events, execs, files, git, images, ports, sandboxes, sessions, templates, terminals,
+    volumes,
 };
 use crate::extract::Json;
 use crate::failure::Failure;
@@ -111,6 +112,7 @@ pub fn open_api() -> String {
         git::add_remote, git::reset, git::restore, git::config, git::set_config,
         templates::create, templates::list, templates::show, templates::delete, templates::activate,
         templates::deactivate,
+        volumes::create, volumes::list, volumes::show, volumes::delete,
         images::list, images::import, images::pull, images::build, images::delete,
         events::list,
         events::audit,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::context::Context;
 use crate::{
-    AccountId, Caller, Error, Kind, Limit, NewVolume, Page, PageRequest, Result, SandboxId, Scope, State,
+    AccountId, Caller, Error, Kind, Limit, NewVolume, Page, PageRequest, Result, Scope, State,
     Volume, VolumeId, VolumeMount, VolumeState, WantedMount,
 };
 
@@ -219,14 +219,14 @@ fn leave(context: &Context, volume: &Volume) -> Result<Leaving> {
     Ok(Leaving { uses: Arc::clone(&context.volumes), id: volume.id })
 }
 
-/// A sandbox that mounts the volume, or would at its next start.
-fn user_of(context: &Context, id: VolumeId) -> Option<SandboxId> {
+/// The name of a sandbox that mounts the volume, or would at its next start.
+fn user_of(context: &Context, id: VolumeId) -> Option<String> {
     let users = context.table.all().into_iter().filter(|entry| {
         let record = entry.record();
         // One that is being deleted may still have it mounted.
         record.state != State::Expired && record.volumes.iter().any(|mount| mount.volume == id)
     });
-    users.map(|entry| entry.id).next()
+    users.map(|entry| entry.record().name.clone()).next()
 }
 
 /// Volumes of which the table of sandboxes does not tell yet.

@@ -7,6 +7,7 @@
 //! | `events.rs` | what happens to sandboxes, over a WebSocket |
 //! | `previews.rs` | addresses of ports, and keys for signed file requests |
 //! | `snapshots.rs` | snapshots, which are templates |
+//! | `volumes.rs` | volumes, and those of a sandbox |
 //! | `organizations.rs`, `api_keys.rs`, `server.rs` | what clients ask around them |
 //! | `unsupported.rs` | what this server does not do, told as that |
 //! | `target.rs`, `base.rs` | the sandbox that a path means; the server's own address |
@@ -35,6 +36,7 @@ mod server;
 mod snapshots;
 mod target;
 mod unsupported;
+mod volumes;
 mod wire;
 
 pub(crate) use error::Control;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::native::volumes::wire::VolumeMount;
+
 /// A sandbox.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Sandbox {
@@ -34,6 +36,8 @@ pub(crate) struct Sandbox {
     pub(crate) start_command: Vec<String>,
     /// What it may reach.
     pub(crate) network: Network,
+    /// Volumes that it mounts.
+    pub(crate) volumes: Vec<VolumeMount>,
     /// Labels.
     pub(crate) labels: BTreeMap<String, String>,
     /// Whoever has the address of one of its ports may see what is there, without a key.
@@ -150,6 +154,8 @@ pub(crate) struct NewSandbox {
     pub(crate) start_command: Option<Vec<String>>,
     /// What it may reach; the server's default if it is absent.
     pub(crate) network: Option<Network>,
+    /// Volumes to mount; at most eight.
+    pub(crate) volumes: Option<Vec<VolumeMount>>,
     /// Labels.
     pub(crate) labels: Option<BTreeMap<String, String>>,
     /// Whoever has the address of one of its ports may see what is there; false if it is absent.
