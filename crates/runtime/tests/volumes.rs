@@ -21,10 +21,9 @@ async fn refusal(host: &Host, spec: &RuntimeSpec) -> String {
     host.runtime().start(spec).await.unwrap_err().to_string()
 }
 
-/// Loop devices of the volume.
+/// How many loop devices the volume has.
 fn devices_of(host: &Host, volume: VolumeId) -> usize {
-    let image = host.image_of_volume(volume).to_string_lossy().into_owned();
-    host.traces().iter().filter(|trace| **trace == format!("loop device of {image}\n")).count()
+    host.devices_of_volume(volume).len()
 }
 
 #[tokio::test]
@@ -40,10 +39,15 @@ async fn sandboxes_with_ids_of_their_own_share_a_volumes_files_as_the_same_owner
     assert_ne!(ids[0], ids[1]);
 
     assert_eq!(host.shell(one.id, "ls -A /data; stat -c '%u:%g %a' /data").await, "0:0 777\n");
-    host.shell(one.id, "cd /data; echo one > a; mkdir d; echo x > d/b; chown 1000:1001 d/b; chmod 640 d/b").await;
-    let seen = host.shell(other.id, "cd /srv/deep/er; cat a; stat -c '%u:%g %a' a d/b; echo other >> a").await;
+    host.shell(one.id, "cd /data; echo one > a; mkdir d; echo x > d/b; chown 1000:1001 d/b; chmod 640 d/b")
+        .await;
+    let seen =
+        host.shell(other.id, "cd /srv/deep/er; cat a; stat -c '%u:%g %a' a d/b; echo other >> a").await;
     assert_eq!(seen, "one\n0:0 644\n1000:1001 640\n");
-    assert_eq!(host.shell(one.id, "cat /data/a; rm /data/d/b; rmdir /data/d; ls /data").await, "one\nother\na\n");
+    assert_eq!(
+        host.shell(one.id, "cat /data/a; rm /data/d/b; rmdir /data/d; ls /data").await,
+        "one\nother\na\n"
+    );
     assert_eq!(devices_of(&host, volume), 1, "it is one file system");
 
     // It outlives both, and is let go with the last.
@@ -176,8 +180,14 @@ async fn a_subpath_is_made_and_is_all_that_its_sandbox_reaches_of_the_volume() {
     let alice = host.start(host.with_volume(volume, "/data", Some("users/alice"))).await;
     let bob = host.start(host.with_volume(volume, "/data", Some("users/bob"))).await;
     host.shell(alice.id, "echo a > /data/a").await;
-    assert_eq!(host.shell(bob.id, "ls -A /data; ls /data/..; cat /data/../secret").await.contains("secret\n"), false);
-    assert_eq!(host.shell(whole.id, "cat /data/users/alice/a; stat -c %a /data/users/alice").await, "a\n777\n");
+    assert_eq!(
+        host.shell(bob.id, "ls -A /data; ls /data/..; cat /data/../secret").await.contains("secret\n"),
+        false
+    );
+    assert_eq!(
+        host.shell(whole.id, "cat /data/users/alice/a; stat -c %a /data/users/alice").await,
+        "a\n777\n"
+    );
     // A link out of it leads to where it leads in the sandbox that follows it.
     host.shell(bob.id, "ln -s ../../secret /data/up; ln -s ../alice/a /data/side").await;
     assert_eq!(host.shell(bob.id, "cat /data/up /data/side 2>/dev/null").await, "");
@@ -185,9 +195,16 @@ async fn a_subpath_is_made_and_is_all_that_its_sandbox_reaches_of_the_volume() {
     let parent = "cd /data; mkdir -p d/e; cd d/e; touch /data/ready; while [ -e /data/ready ]; do :; done; \
                   ls .. > /tmp/seen 2>&1; ls ../.. >> /tmp/seen 2>&1; touch /data/done";
     host.background(bob.id, parent).await;
-    eventually("it is in there", async || host.shell(whole.id, "ls /data/users/bob/ready").await.ends_with("ready\n") && !host.shell(whole.id, "ls /data/users/bob/ready").await.contains("cannot")).await;
+    eventually("it is in there", async || {
+        host.shell(whole.id, "ls /data/users/bob/ready").await.ends_with("ready\n")
+            && !host.shell(whole.id, "ls /data/users/bob/ready").await.contains("cannot")
+    })
+    .await;
     host.shell(whole.id, "mv /data/users/bob/d/e /data/e; rm /data/users/bob/ready").await;
-    eventually("it has looked", async || host.shell(bob.id, "[ -e /data/done ] && echo yes").await == "yes\n").await;
+    eventually("it has looked", async || {
+        host.shell(bob.id, "[ -e /data/done ] && echo yes").await == "yes\n"
+    })
+    .await;
     let seen = host.shell(bob.id, "cat /tmp/seen").await;
     assert!(!seen.contains("secret") && !seen.contains("users"), "{seen}");
     host.finish().await;
@@ -219,33 +236,28 @@ async fn set_user_id_programs_and_devices_in_a_volume_do_nothing_for_another_san
     let volume = host.volume(64 * MIB).await;
     let maker = host.start(host.with_volume(volume, "/data", None)).await;
     let user = host.start(host.with_volume(volume, "/data", None)).await;
-    let made = "cd /data; cp /usr/bin/id id; chmod 6755 id; stat -c %a id; mknod zero c 1 5; mknod loop b 7 0";
+    let made =
+        "cd /data; cp /usr/bin/id id; chmod 6755 id; stat -c %a id; mknod zero c 1 5; mknod loop b 7 0";
     let said = host.shell(maker.id, made).await;
     assert!(said.starts_with("6755\n") && said.matches("Operation not permitted").count() == 2, "{said}");
-    let as_nobody = "python3 -c 'import os; os.setgid(65534); os.setuid(65534); os.execv(\"/data/id\", [\"id\"])'";
+    let as_nobody =
+        "python3 -c 'import os; os.setgid(65534); os.setuid(65534); os.execv(\"/data/id\", [\"id\"])'";
     let ids = host.shell(user.id, as_nobody).await;
     assert!(ids.contains("uid=65534") && !ids.contains("euid=0") && !ids.contains("egid=0"), "{ids}");
     // A node that somebody else put there, with the rights of the host.
-    let device = loop_device_of(&host, volume);
+    let devices = host.devices_of_volume(volume);
     let on_the_host = tempfile::tempdir().unwrap();
-    let mount = std::process::Command::new("mount").arg(&device).arg(on_the_host.path()).status().unwrap();
+    let mount =
+        std::process::Command::new("mount").arg(&devices[0]).arg(on_the_host.path()).status().unwrap();
     assert!(mount.success());
     let node = on_the_host.path().join("files/node");
-    let mknod = std::process::Command::new("mknod").args(["-m", "666"]).arg(node).args(["c", "1", "5"]).status();
+    let mknod =
+        std::process::Command::new("mknod").args(["-m", "666"]).arg(node).args(["c", "1", "5"]).status();
     rustix::mount::unmount(on_the_host.path(), rustix::mount::UnmountFlags::DETACH).unwrap();
     assert!(mknod.unwrap().success());
     let read = host.shell(user.id, "head -c 1 /data/node | wc -c").await;
     assert!(read.contains("Permission denied"), "{read}");
     host.finish().await;
-}
-
-fn loop_device_of(host: &Host, volume: VolumeId) -> std::path::PathBuf {
-    let image = host.image_of_volume(volume).to_string_lossy().into_owned();
-    let devices = std::fs::read_dir("/sys/block").unwrap().flatten();
-    let device = devices.map(|device| device.path()).find(|device| {
-        std::fs::read_to_string(device.join("loop/backing_file")).is_ok_and(|file| file.trim_end() == image)
-    });
-    std::path::Path::new("/dev").join(device.unwrap().file_name().unwrap())
 }
 
 #[tokio::test]
@@ -309,8 +321,10 @@ async fn a_volume_within_another_is_mounted_after_it() {
     spec.volumes.extend(host.with_volume(outer, "/data", None).volumes);
     spec.volumes.extend(host.with_volume(inner, "/twice", Some("x")).volumes);
     let spec = host.start(spec).await;
-    assert_eq!(host.shell(spec.id, "echo o > /data/o; echo i > /twice/i; find /data -type f | sort").await,
-        "/data/in/x/i\n/data/o\n");
+    assert_eq!(
+        host.shell(spec.id, "echo o > /data/o; echo i > /twice/i; find /data -type f | sort").await,
+        "/data/in/x/i\n/data/o\n"
+    );
     host.finish().await;
 }
 
@@ -326,7 +340,9 @@ async fn volumes_larger_than_the_host_leave_it_its_reserve_with_a_server_and_wit
     let one = host.start(host.with_volume(volume, "/data", None)).await;
     let other = host.start(host.with_volume(volume, "/data", None)).await;
     let fill = async |id, name: &str| {
-        let fill = format!("for part in 1 2 3 4; do dd if=/dev/zero of=/data/{name}$part bs=1M; done 2>&1 | grep -o 'No space.*'; sync");
+        let fill = format!(
+            "for part in 1 2 3 4; do dd if=/dev/zero of=/data/{name}$part bs=1M; done 2>&1 | grep -o 'No space.*'; sync"
+        );
         host.shell(id, &fill).await
     };
     let (a, b) = tokio::join!(fill(one.id, "a"), fill(other.id, "b"));

@@ -49,7 +49,10 @@ async fn a_sandbox_shows_its_volumes_by_id_and_keeps_them() {
     ]);
     assert_eq!(sandbox["volumes"], want);
     let refused = failure(&server.delete(&format!("/api/volumes/{id}")).send().await);
-    assert!(refused.starts_with("409 Conflict") && refused.contains("volume v is in use by sandbox"), "{refused}");
+    assert!(
+        refused.starts_with("409 Conflict") && refused.contains("volume v is in use by sandbox"),
+        "{refused}"
+    );
     server.delete("/api/sandbox/box").send().await.expect(200);
     assert_eq!(server.delete(&format!("/api/volumes/{id}")).send().await.status, 200);
 }

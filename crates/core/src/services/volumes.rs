@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::context::Context;
 use crate::{
-    AccountId, Caller, Error, Kind, Limit, NewVolume, Page, PageRequest, Result, Scope, State,
-    Volume, VolumeId, VolumeMount, VolumeState, WantedMount,
+    AccountId, Caller, Error, Kind, Limit, NewVolume, Page, PageRequest, Result, Scope, State, Volume,
+    VolumeId, VolumeMount, VolumeState, WantedMount,
 };
 
 /// Volumes.

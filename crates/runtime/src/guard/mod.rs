@@ -29,6 +29,7 @@ use lazaret_core::{SandboxId, VolumeId};
 
 use crate::error::Error;
 use crate::layout::{DISK, DataDir, PACKED};
+use crate::stopwatch::Stopwatch;
 use budget::{Budget, Holding, SCARCE_BYTES};
 pub(crate) use mounted::{MountedDisk, allocated};
 
@@ -43,6 +44,9 @@ const PLENTY_BYTES: u64 = 4 * SCARCE_BYTES;
 /// A disk is trimmed when it holds so much more for deleted files than after its last trim: seldom enough that a program
 /// that writes and deletes in turns does not feel it.
 const TRIM_AT_BYTES: u64 = 64 << 20;
+
+/// How long a journal may keep what was deleted: twice its time between two commits (ext4(5)).
+const JOURNAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Beyond the reserve, what must be left for another sandbox to start: its first files and its tenant's first steps.
 const START_BYTES: u64 = 64 << 20;
@@ -91,11 +95,30 @@ struct Watched {
     promised_bytes: AtomicU64,
     /// What it held for deleted files after its last trim.
     trimmed_to_bytes: AtomicU64,
+    /// Since when trims bring nothing, while that may be the journal's doing.
+    journal_holds: Mutex<Option<Stopwatch>>,
 }
 
 impl Watched {
     fn users(&self) -> MutexGuard<'_, Vec<(SandboxId, i32)>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a trim that gave `came_back` may give more when it is tried again: what was deleted stays where it is until
+    /// the journal has been written, which is a matter of seconds.
+    fn is_worth_another_trim(&self, owner: Owner, came_back_bytes: u64) -> bool {
+        let mut holds = self.journal_holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_journal = matches!(owner, Owner::Volume(_));
+        if !has_journal || came_back_bytes >= TRIM_AT_BYTES / 2 {
+            *holds = None;
+            return false;
+        }
+        let since = holds.get_or_insert_with(Stopwatch::start);
+        let is_worth_it = since.elapsed() < JOURNAL_PATIENCE;
+        if !is_worth_it {
+            *holds = None;
+        }
+        is_worth_it
     }
 }
 
@@ -179,7 +202,8 @@ impl Guard {
         disk.grant_first(granted_bytes).map_err(Error::file("bound", disk.image()))?;
         let (promised_bytes, trimmed_to_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
         let users = Mutex::new(vec![(user, guest)]);
-        let watched = Watched { users, disk, promised_bytes, trimmed_to_bytes };
+        let watched =
+            Watched { users, disk, promised_bytes, trimmed_to_bytes, journal_holds: Mutex::default() };
         let mut state = self.shared.lock();
         state.watched.insert(owner, Arc::new(watched));
         if state.is_scarce {
@@ -359,8 +383,11 @@ fn trim_one(measured: &[(Owner, &Arc<Watched>)], holdings: &[Holding]) {
     if let Err(error) = watched.disk.trim() {
         tracing::warn!(disk.of = %owner, %error, "a disk cannot give the space of deleted files back");
     }
-    let after = watched.disk.measure().map_or(holdings[best].slack_bytes(), |holding| holding.slack_bytes());
-    watched.trimmed_to_bytes.store(after, Ordering::Relaxed);
+    let before = holdings[best].slack_bytes();
+    let after = watched.disk.measure().map_or(before, |holding| holding.slack_bytes());
+    if !watched.is_worth_another_trim(*owner, before.saturating_sub(after)) {
+        watched.trimmed_to_bytes.store(after, Ordering::Relaxed);
+    }
 }
 
 /// Bytes of the host's disk that are free for anybody.

@@ -60,7 +60,14 @@ impl Host {
             spawner: Program::At(PathBuf::from(env!("CARGO_BIN_EXE_lazaret-spawner"))),
             ..RuntimeConfig::new(data_dir)
         };
-        Self { directory, config, runtime: None, made: Mutex::default(), volumes: Mutex::default(), _ids_lock: ids_lock }
+        Self {
+            directory,
+            config,
+            runtime: None,
+            made: Mutex::default(),
+            volumes: Mutex::default(),
+            _ids_lock: ids_lock,
+        }
     }
 
     pub(crate) fn config(&self) -> &RuntimeConfig {
@@ -174,6 +181,17 @@ impl Host {
         self.config.data_dir.join("volumes").join(format!("{id}.ext4"))
     }
 
+    /// The loop devices of a volume. The kernel tells the name of an image as the spawner sees it.
+    pub(crate) fn devices_of_volume(&self, id: VolumeId) -> Vec<PathBuf> {
+        let image = format!("/volumes/{id}.ext4");
+        let devices = std::fs::read_dir("/sys/block").unwrap().flatten().map(|device| device.path());
+        let is_bound = |device: &PathBuf| {
+            let backing = std::fs::read_to_string(device.join("loop/backing_file"));
+            backing.is_ok_and(|file| file.trim_end().ends_with(&image))
+        };
+        devices.filter(is_bound).map(|device| Path::new("/dev").join(device.file_name().unwrap())).collect()
+    }
+
     /// A volume of so many bytes.
     pub(crate) async fn volume(&self, size_bytes: u64) -> VolumeId {
         let id = VolumeId::from_bytes(*self.spec().id.as_bytes());
@@ -203,6 +221,10 @@ impl Host {
             {
                 traces.push(format!("loop device of {file}"));
             }
+        }
+        for id in self.volumes.lock().unwrap().iter() {
+            let devices = self.devices_of_volume(*id);
+            traces.extend(devices.iter().map(|device| format!("{} of {id}", device.display())));
         }
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         traces.extend(

@@ -18,13 +18,11 @@ use crate::failure::{Failure, FieldProblem, Part, Rejection};
 use crate::settings::App;
 
 /// Permissions that mean something here, and the scopes that they stand for. Every key may read besides.
-const PERMISSIONS: [(&str, &[Scope]); 7] = [
+const PERMISSIONS: [(&str, &[Scope]); 5] = [
     ("write:sandboxes", &[Scope::SandboxesWrite, Scope::FilesWrite]),
     ("delete:sandboxes", &[Scope::SandboxesWrite, Scope::FilesWrite]),
     ("write:snapshots", &[Scope::ImagesWrite]),
     ("delete:snapshots", &[Scope::ImagesWrite]),
-    ("write:volumes", &[Scope::SandboxesWrite]),
-    ("delete:volumes", &[Scope::SandboxesWrite]),
     ("manage:api_keys", &[Scope::Admin]),
 ];
 const ALWAYS: [Scope; 2] = [Scope::SandboxesRead, Scope::FilesRead];
