@@ -346,7 +346,7 @@ async fn volumes_larger_than_the_host_leave_it_its_reserve_with_a_server_and_wit
     };
     eventually("all but the reserve is taken", async || {
         tokio::join!(fill(one.id, "a"), fill(other.id, "b"));
-        host.free_bytes() <= RESERVE_BYTES + 64 * MIB
+        host.free_bytes() < RESERVE_BYTES + 48 * MIB
     })
     .await;
     let left = host.free_bytes();
