@@ -204,6 +204,21 @@ impl Drop for Served {
 }
 
 #[test]
+fn the_daytona_package_of_python_shares_volumes_between_sandboxes() {
+    check(&daytona(), "daytona/volumes.py", &[]);
+}
+
+#[test]
+fn the_asynchronous_daytona_package_shares_a_volume_between_several_at_once() {
+    check(&daytona(), "daytona/volumes_async.py", &[]);
+}
+
+#[test]
+fn the_daytona_package_of_node_shares_volumes_between_sandboxes() {
+    check(Path::new("node"), "daytona/volumes.mjs", &[]);
+}
+
+#[test]
 fn the_mcp_conformance_suite_passes_for_what_is_claimed() {
     check(Path::new("node"), "node_mcp_conformance.mjs", &[]);
 }

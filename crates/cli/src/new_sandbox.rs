@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::role::RoleWatch;
 use crate::sizes::{parse_bytes, parse_cpus, parse_seconds};
 use crate::variables::Variables;
-use crate::wire::Sandbox;
+use crate::wire::{Sandbox, VolumeMount};
 
 /// What the new sandbox shall be; what is left out is the server's default.
 #[derive(Debug, Args)]
@@ -61,6 +61,10 @@ pub(crate) struct NewSandbox {
     /// Disk limit, such as 2g
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "Limits")]
     disk: Option<u64>,
+
+    /// Volume to mount, by name or id, whole or a directory of it, can be given several times
+    #[arg(short = 'v', long = "volume", value_name = "NAME:/PATH[:SUBPATH]", value_parser = parse_volume)]
+    volumes: Vec<VolumeMount>,
 
     /// What it may reach [default: disabled, or allowlist if --allow is given]
     #[arg(long, value_enum, help_heading = "Network")]
@@ -130,6 +134,7 @@ impl NewSandbox {
             self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         put("labels", some_of(labels));
         put("network", self.network()?);
+        put("volumes", (!self.volumes.is_empty()).then(|| json!(self.volumes)));
         put("resources", some_of(self.resources()));
         put("lease", some_of(self.lease()));
         Ok(Value::Object(body))
@@ -199,6 +204,17 @@ fn some_of(map: Map<String, Value>) -> Option<Value> {
     (!map.is_empty()).then_some(Value::Object(map))
 }
 
+/// `NAME:/PATH`, with `:SUBPATH` behind it for a directory of the volume.
+fn parse_volume(text: &str) -> Result<VolumeMount, String> {
+    let mut parts = text.splitn(3, ':').map(str::to_owned);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(volume), Some(path), subpath) if !volume.is_empty() && path.starts_with('/') => {
+            Ok(VolumeMount { volume, path, subpath })
+        }
+        _ => Err(format!("'{text}' is no volume with its place; write NAME:/PATH or NAME:/PATH:SUBPATH")),
+    }
+}
+
 /// `KEY=VALUE`, or `KEY` for an empty value.
 pub(crate) fn parse_label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
@@ -255,6 +271,19 @@ mod tests {
             error.to_string(),
             "--allow says what may be reached, and --network internet contradicts it"
         );
+    }
+
+    #[test]
+    fn a_volume_has_a_name_a_path_and_perhaps_a_subpath() {
+        let want = json!({"volumes": [
+            {"volume": "cache", "path": "/root/.cache"},
+            {"volume": "data", "path": "/srv", "subpath": "users/a:b"},
+        ]});
+        assert_eq!(body(&["--volume", "cache:/root/.cache", "-v", "data:/srv:users/a:b"]).unwrap(), want);
+        for text in ["cache", "cache:srv", ":/srv", ""] {
+            let error = Line::try_parse_from(["x", "--volume", text]).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{text}");
+        }
     }
 
     #[test]

@@ -242,6 +242,35 @@ pub(crate) struct Template {
     pub(crate) more: Map<String, Value>,
 }
 
+/// A page of volumes.
+#[derive(Debug, Deserialize)]
+pub(crate) struct VolumePage {
+    pub(crate) volumes: Vec<Volume>,
+    pub(crate) has_more: bool,
+}
+
+/// One volume.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Volume {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) size_bytes: u64,
+    pub(crate) state: String,
+    pub(crate) created_at: String,
+    pub(crate) last_used_at: Option<String>,
+    #[serde(flatten)]
+    pub(crate) more: Map<String, Value>,
+}
+
+/// A volume that a sandbox shall mount.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct VolumeMount {
+    pub(crate) volume: String,
+    pub(crate) path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) subpath: Option<String>,
+}
+
 /// How far a pull is.
 #[derive(Debug, Deserialize)]
 pub(crate) struct PullProgress {

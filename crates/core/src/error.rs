@@ -264,6 +264,8 @@ words!(
         Cursor => "cursor",
         /// A saved recipe for sandboxes.
         Template => "template",
+        /// A named directory that sandboxes mount.
+        Volume => "volume",
     }
 );
 
@@ -300,6 +302,10 @@ words!(
         Keys => "keys of this account",
         /// Templates of one account.
         Templates => "templates of this account",
+        /// Volumes of one account.
+        Volumes => "volumes of this account",
+        /// Bytes of all volumes of an account.
+        VolumeBytes => "size of the volumes of this account",
         /// Free space of the host's data directory.
         HostDisk => "disk space of the host",
         /// Free id ranges of the host.

@@ -88,6 +88,10 @@ typed_id!(
     TemplateId
 );
 typed_id!(
+    /// A named directory that sandboxes mount.
+    VolumeId
+);
+typed_id!(
     /// A background exec.
     ExecId
 );

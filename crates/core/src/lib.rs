@@ -45,6 +45,7 @@ mod session;
 mod template;
 mod terminal;
 mod upload;
+mod volume;
 
 pub use account::{Account, Key, KeyHash, Secret};
 pub use backoff::Backoff;
@@ -81,7 +82,7 @@ pub use git::{
 };
 pub use ids::{
     AccountId, CatalogueEntryId, CommandId, ContextId, ExecId, Ids, KeyId, RandomIds, SandboxId, TemplateId,
-    UploadId,
+    UploadId, VolumeId,
 };
 pub use image::{
     CollectionPolicy, Image, ImageConfig, ImageSource, ImportProgress, LayerProgress, LayerStep, PullProgress,
@@ -114,3 +115,4 @@ pub use session::{
 pub use template::{NewTemplate, Recipe, Template, TemplateSource, TemplateState};
 pub use terminal::{Terminal, TerminalSpec};
 pub use upload::Upload;
+pub use volume::{MountPath, NewVolume, Subpath, Volume, VolumeMount, VolumeState, WantedMount};

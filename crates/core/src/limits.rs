@@ -53,6 +53,17 @@ pub const DISK_MAX_BYTES: u64 = 1024 * GIB;
 /// Default disk.
 pub const DISK_DEFAULT_BYTES: u64 = 10 * GIB;
 
+/// Smallest volume: its journal and a little.
+pub const VOLUME_MIN_BYTES: u64 = 32 * MIB;
+/// Largest volume.
+pub const VOLUME_MAX_BYTES: u64 = 1024 * GIB;
+/// Size of a volume whose maker names none.
+pub const VOLUME_DEFAULT_BYTES: u64 = 10 * GIB;
+/// Volumes that one sandbox mounts: each is a file system that its start looks after.
+pub const VOLUME_MOUNTS_MAX: usize = 8;
+/// Longest path of a volume in a sandbox, or of a directory in a volume, in bytes: eight of both fit into one message.
+pub const MOUNT_PATH_MAX_BYTES: usize = 1024;
+
 /// Output of one exec that is held in memory for a single answer; a stream has no such bound.
 pub const EXEC_OUTPUT_MAX_BYTES: u64 = 10 * MIB;
 /// Default timeout of an exec that answers in one piece. A stream has none.
@@ -157,6 +168,10 @@ pub const PRIVATE_PORTS: [u16; 3] = [2280, 22_222, 33_333];
 
 /// Sandboxes of one account that exist at once, unless its tier says otherwise.
 pub const SANDBOXES_MAX: usize = 2_000;
+/// Volumes of one account, unless its tier says otherwise.
+pub const VOLUMES_MAX: usize = 100;
+/// Bytes that all volumes of one account may take together, unless its tier says otherwise.
+pub const VOLUMES_MAX_BYTES: u64 = 1024 * GIB;
 /// Templates of one account: all of them are in one listing.
 pub const TEMPLATES_MAX: usize = 200;
 /// What a template starts with each sandbox, in bytes with all arguments: a script belongs into the image.
@@ -271,5 +286,6 @@ pub const HOST_DISK_RESERVE_BYTES: u64 = 256 * MIB;
 const _: () = {
     assert!(MEMORY_MIN_BYTES <= MEMORY_DEFAULT_BYTES && MEMORY_DEFAULT_BYTES <= MEMORY_MAX_BYTES);
     assert!(DISK_MIN_BYTES <= DISK_DEFAULT_BYTES && DISK_DEFAULT_BYTES <= DISK_MAX_BYTES);
+    assert!(VOLUME_MIN_BYTES <= VOLUME_DEFAULT_BYTES && VOLUME_DEFAULT_BYTES <= VOLUME_MAX_BYTES);
     assert!(EXEC_ARG_MAX_BYTES < EXEC_ARGS_MAX_BYTES);
 };

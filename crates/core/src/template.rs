@@ -155,7 +155,7 @@ pub(crate) fn check_start_command(command: &[String]) -> Result<()> {
 }
 
 /// Refuses a name that could be taken for an id, and what [`check_name`] does.
-pub(crate) fn check_template_name(name: &str) -> Result<()> {
+pub(crate) fn check_handle(name: &str) -> Result<()> {
     check_name(name)?;
     if name.trim() != name {
         return Err(Error::invalid("name", "begins or ends with a space"));
@@ -249,11 +249,11 @@ mod tests {
             ("0123456789abcdef0123456789abcdef", "has the form of an id"),
             ("01234567-89ab-cdef-0123-456789ABCDEF", "has the form of an id"),
         ] {
-            let error = check_template_name(name).map_err(|error| error.to_string());
+            let error = check_handle(name).map_err(|error| error.to_string());
             assert_eq!(error, Err(format!("name: {reason}")), "{name:?}");
         }
         for name in ["python-3.13", "a b", "0123456789abcdef"] {
-            check_template_name(name).unwrap();
+            check_handle(name).unwrap();
         }
     }
 

@@ -1,4 +1,4 @@
-//! The disk of a sandbox: an ext4 image in a sparse file, which is where its hard limit of bytes and inodes comes from.
+//! The disk of a sandbox or a volume: an ext4 image in a sparse file, which is where its hard limit of bytes and inodes comes from.
 //!
 //! ```text
 //!   disk.ext4 ──flock──▶ loop device (clears itself) ──▶ detached ext4 mount ──idmap──▶ upper and work of the overlays
@@ -56,15 +56,24 @@ pub(crate) struct Disk {
     pub(crate) device: u32,
 }
 
+/// How far a program's fsync reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fsync {
+    /// To the host's page cache: it holds against every crash but the host's.
+    PageCache,
+    /// To the host's disk.
+    HostDisk,
+}
+
 /// Mounts a disk image.
 ///
 /// # Errors
 /// `EBUSY` while an earlier mount of the image is not gone yet, else the call that failed.
-pub(crate) fn open_disk(image: &Path) -> Result<Disk, SetupError> {
+pub(crate) fn open_disk(image: &Path, fsync: Fsync) -> Result<Disk, SetupError> {
     let file = open_locked(image, OFlags::RDWR)?;
     let device = loop_device::bind(&file, BLOCK_BYTES).at(STEP, "bind a loop device to", image)?;
     read_ahead(&file, &device).at(STEP, "read", image)?;
-    Ok(Disk { mount: mount_device(device.number)?, device: device.number })
+    Ok(Disk { mount: mount_device(device.number, fsync)?, device: device.number })
 }
 
 /// Mounts a disk image so that nothing can write to it, and opens its top directory, on which the mount hangs.
@@ -81,7 +90,7 @@ pub(crate) fn open_to_read(image: &Path) -> Result<OwnedFd, SetupError> {
     top_directory(mount(STEP, "ext4", &options, attributes)?)
 }
 
-/// Mounts the disk of a sandbox that runs a second time: the file system is the same one.
+/// Mounts a disk that is mounted another time: the file system is the same one, with the options that it has.
 ///
 /// # Errors
 /// `ESTALE` if the device is not bound to the image, else the call that failed.
@@ -93,7 +102,7 @@ pub(crate) fn open_again(image: &Path, device: u32) -> Result<Disk, SetupError> 
     if backing != (metadata.dev(), metadata.ino()) {
         return Err(Errno::STALE).at(STEP, "find the image on", &node);
     }
-    Ok(Disk { mount: mount_device(device)?, device })
+    Ok(Disk { mount: mount_device(device, Fsync::PageCache)?, device })
 }
 
 fn open_locked(image: &Path, access: OFlags) -> Result<OwnedFd, SetupError> {
@@ -107,14 +116,16 @@ fn open_locked(image: &Path, access: OFlags) -> Result<OwnedFd, SetupError> {
     Ok(file)
 }
 
-fn mount_device(device: u32) -> Result<OwnedFd, SetupError> {
+fn mount_device(device: u32, fsync: Fsync) -> Result<OwnedFd, SetupError> {
     let node = loop_device::node(device);
     let options = [
         MountOption::Pair("source", &node.to_string_lossy()),
         // Inode tables are zeroed when they are used; zeroing them in the background would fill the sparse file.
         MountOption::Flag("noinit_itable"),
-        // A tenant's fsync reaches the host's page cache and not its disk: it holds against every crash but the host's.
-        MountOption::Flag("nobarrier"),
+        MountOption::Flag(match fsync {
+            Fsync::PageCache => "nobarrier",
+            Fsync::HostDisk => "barrier",
+        }),
     ];
     mount(STEP, "ext4", &options, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)
 }

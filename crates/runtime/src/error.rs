@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lazaret_core::{Kind, Limit, SandboxId, State, Verb};
+use lazaret_core::{Kind, Limit, SandboxId, State, Verb, VolumeId};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,8 @@ pub enum Step {
     Sysfs,
     /// Files of `/etc` that belong to the sandbox and not to the image.
     Etc,
+    /// Directories of volumes in the sandbox's tree.
+    Volumes,
     /// Moving to the new root and letting the old one go.
     PivotRoot,
     /// Resource limits, capabilities, no_new_privs and the seccomp filter.
@@ -80,6 +82,7 @@ impl fmt::Display for Step {
             Self::Proc => "make /proc",
             Self::Sysfs => "make /sys",
             Self::Etc => "write /etc",
+            Self::Volumes => "mount the volumes",
             Self::PivotRoot => "change the root",
             Self::Confine => "confine the guest",
             Self::Execute => "run the guest",
@@ -236,6 +239,14 @@ pub enum Error {
     #[error("sandbox {0} is not here")]
     NotFound(SandboxId),
 
+    /// No such volume here.
+    #[error("volume {0} is not here")]
+    NoVolume(VolumeId),
+
+    /// A volume is mounted by a sandbox that runs, or is only about to be unmounted.
+    #[error("volume {0} is mounted")]
+    VolumeMounted(VolumeId),
+
     /// The sandbox has no live guest.
     #[error("sandbox {0} is not running")]
     NotRunning(SandboxId),
@@ -273,11 +284,17 @@ impl From<Error> for lazaret_core::Error {
             Error::NoIdRange => Self::LimitReached(Limit::IdRanges),
             Error::NoAddress => Self::LimitReached(Limit::Addresses),
             Error::NotFound(id) => Self::not_found(Kind::Sandbox, id),
+            Error::NoVolume(id) => Self::not_found(Kind::Volume, id),
             Error::NotRunning(_) => {
                 Self::Refused { kind: Kind::Sandbox, state: State::Stopped, verb: Verb::Use }
             }
             Error::Unsupported(what) => Self::Unsupported { what },
             Error::Setup { ref failure, .. } => match (failure.step, failure.errno) {
+                // What is in the way is in the volume or in the sandbox's own tree, so it is the caller's.
+                (
+                    Step::Volumes,
+                    Errno::LOOP | Errno::NOTDIR | Errno::NOSPC | Errno::NAMETOOLONG | Errno::ACCESS,
+                ) => Self::invalid("volumes", format!("{failure}: {}", failure.errno)),
                 (Step::Clone, _) | (_, Errno::NOMEM | Errno::AGAIN | Errno::BUSY) => {
                     Self::Unavailable { retry_after: None, source: error.into() }
                 }
@@ -287,9 +304,10 @@ impl From<Error> for lazaret_core::Error {
             Error::File { ref source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Self::LimitReached(Limit::HostDisk)
             }
-            Error::SpawnerGone(_) | Error::SpawnerSilent(_) | Error::WillNotDie { .. } => {
-                Self::Unavailable { retry_after: None, source: error.into() }
-            }
+            Error::SpawnerGone(_)
+            | Error::SpawnerSilent(_)
+            | Error::WillNotDie { .. }
+            | Error::VolumeMounted(_) => Self::Unavailable { retry_after: None, source: error.into() },
             Error::File { .. } | Error::Program { .. } | Error::BadRecord { .. } | Error::HostUnfit(_) => {
                 Self::Internal(error.into())
             }
@@ -333,6 +351,10 @@ mod tests {
         assert!(matches!(
             setup(Step::Record, Errno::NOSPC),
             lazaret_core::Error::LimitReached(Limit::HostDisk)
+        ));
+        assert!(matches!(
+            setup(Step::Volumes, Errno::NOSPC),
+            lazaret_core::Error::Invalid { field: "volumes", .. }
         ));
         assert!(matches!(setup(Step::Clone, Errno::AGAIN), lazaret_core::Error::Unavailable { .. }));
         assert!(matches!(setup(Step::Rootfs, Errno::INVAL), lazaret_core::Error::Internal(_)));

@@ -4,7 +4,7 @@
 //! later step fails.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, mkdirat, openat2};
 use rustix::io::Errno;
@@ -14,6 +14,9 @@ use rustix::mount::{
 };
 
 use crate::error::{At, SetupError, Step};
+
+/// What opens a directory and nothing else, to go on from there.
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 
 /// Longest text that is kept of what the kernel logged about a failed mount.
 const KERNEL_LOG_MAX_BYTES: usize = 1024;
@@ -129,7 +132,6 @@ pub(crate) fn real_directory(
     path: &Path,
     mode: u32,
 ) -> Result<OwnedFd, SetupError> {
-    const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
     let root = root.as_fd();
     match open_beneath(root, path, DIRECTORY) {
         Err(Errno::NOENT) => {}
@@ -142,6 +144,29 @@ pub(crate) fn real_directory(
     )?;
     let name = path.file_name().unwrap_or_default();
     mkdirat(&parent, name, Mode::from_raw_mode(mode)).at(step, "mkdir", path)?;
+    open_beneath(root, path, DIRECTORY).at(step, "open as a real directory", path)
+}
+
+/// The real directory at `path` beneath `root`; whatever of it is missing is made with `mode`.
+///
+/// # Errors
+/// `ENOTDIR` or `ELOOP` if something else is there, or on the way.
+pub(crate) fn made_directory(
+    step: Step,
+    root: impl AsFd,
+    path: &Path,
+    mode: u32,
+) -> Result<OwnedFd, SetupError> {
+    let root = root.as_fd();
+    let mut walked = PathBuf::new();
+    for component in path.strip_prefix("/").unwrap_or(path) {
+        let parent = open_beneath(root, &walked, DIRECTORY).at(step, "open as a real directory", path)?;
+        match mkdirat(&parent, component, Mode::from_raw_mode(mode)) {
+            // Whatever is there is looked at without following it.
+            Ok(()) | Err(Errno::EXIST) => walked.push(component),
+            Err(errno) => return Err(errno).at(step, "mkdir", path),
+        }
+    }
     open_beneath(root, path, DIRECTORY).at(step, "open as a real directory", path)
 }
 
@@ -167,6 +192,35 @@ mod tests {
         check(|_| {}, "/dev").unwrap();
         check(|root| std::fs::create_dir(root.join("dev")).unwrap(), "/dev").unwrap();
         check(|root| std::fs::create_dir(root.join("usr")).unwrap(), "/usr/local").unwrap();
+    }
+
+    #[test]
+    fn every_missing_directory_of_a_path_is_made_and_a_link_or_a_file_on_the_way_is_refused() {
+        let check = |prepare: fn(&Path), path: &str| {
+            let root = tempfile::tempdir().unwrap();
+            prepare(root.path());
+            let open =
+                rustix::fs::open(root.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).unwrap();
+            let made = made_directory(Step::Volumes, &open, Path::new(path), 0o755);
+            (made.map(drop).map_err(|error| error.errno), root.path().join("a/b/c").is_dir())
+        };
+        assert_eq!(check(|_| {}, "/a/b/c"), (Ok(()), true));
+        assert_eq!(
+            check(|root| std::fs::create_dir_all(root.join("a/b/c")).unwrap(), "a/b/c"),
+            (Ok(()), true)
+        );
+        for path in ["/a", "/a/b/c"] {
+            assert_eq!(check(|root| symlink("/tmp", root.join("a")).unwrap(), path).0, Err(Errno::LOOP));
+            assert_eq!(check(|root| std::fs::write(root.join("a"), "").unwrap(), path).0, Err(Errno::NOTDIR));
+        }
+        let outside = check(
+            |root| {
+                std::fs::create_dir(root.join("a")).unwrap();
+                symlink("../..", root.join("a/b")).unwrap();
+            },
+            "/a/b/c",
+        );
+        assert_eq!(outside, (Err(Errno::LOOP), false));
     }
 
     #[test]

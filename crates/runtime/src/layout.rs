@@ -4,19 +4,31 @@
 //!   <data dir>/                          the spawner's root (a read-only tmpfs)
 //!     spawner.lock         one spawner at a time
 //!     templates/ext4-v1-<bytes>.img        host/<absolute path>   the data directory and the roots of lowers
-//!     sandboxes/<id>/        mode 0700     lower/0..8  disk  root  stage   mount points of a start
+//!     sandboxes/<id>/        mode 0700     lower/0..8  volume/0..8  disk  root  stage   mount points of a start
 //!       disk.ext4            the upper, or   empty      what masked directories show
 //!       disk.packed          see `pack`      proc  sys  dev
 //!       record.json          see `record`
 //!       guest.sock           see `connect`
+//!     volumes/<id>.ext4    mode 0600, beneath a directory of 0700; its files are in `files`
 //! ```
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use lazaret_core::SandboxId;
+use lazaret_core::limits::VOLUME_MOUNTS_MAX;
 
 /// Lowers that one sandbox may have: an image's tree, the host's `/usr`, and room for what comes.
 pub(crate) const LOWERS_MAX: usize = 8;
+
+/// Volumes that one sandbox may have.
+pub(crate) const VOLUMES_MAX: usize = VOLUME_MOUNTS_MAX;
+
+/// Directory on a volume's disk that holds its files, so that `lost+found` is none of them.
+pub(crate) const VOLUME_FILES: &str = "files";
+
+/// What the name of a volume's image ends with, behind its id.
+pub(crate) const VOLUME_EXTENSION: &str = "ext4";
 
 /// File names in a sandbox's directory.
 pub(crate) const DISK: &str = "disk.ext4";
@@ -62,6 +74,16 @@ impl DataDir {
         self.root.join("sandboxes")
     }
 
+    /// The images of all volumes.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
+    }
+
+    /// The image of the volume with this id.
+    pub(crate) fn volume(&self, id: impl Display) -> PathBuf {
+        self.volumes().join(format!("{id}.{VOLUME_EXTENSION}"))
+    }
+
     /// One sandbox.
     pub(crate) fn sandbox(&self, id: SandboxId) -> PathBuf {
         self.sandboxes().join(id.to_string())
@@ -81,6 +103,11 @@ pub(crate) mod tree {
     /// Where the lower of this number is attached.
     pub(crate) fn lower(index: usize) -> PathBuf {
         PathBuf::from(format!("/lower/{index}"))
+    }
+
+    /// Where the volume of this number is attached.
+    pub(crate) fn volume(index: usize) -> PathBuf {
+        PathBuf::from(format!("/volume/{index}"))
     }
 
     pub(crate) const DISK: &str = "/disk";

@@ -83,6 +83,7 @@ mod tests {
             id_range: IdRanges::new(IdSpace::default()).take().unwrap(),
             network: None,
             loop_device: None,
+            volumes: Vec::new(),
         };
         assert!(find(&run, &boot_id).unwrap().is_some());
         assert!(find(&run, "another boot").unwrap().is_none());
@@ -103,6 +104,7 @@ mod tests {
             id_range: IdRanges::new(IdSpace::default()).take().unwrap(),
             network: None,
             loop_device: None,
+            volumes: Vec::new(),
         };
         assert!(find(&run, &boot_id).unwrap().is_none());
         child.wait().unwrap();

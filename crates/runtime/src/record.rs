@@ -3,7 +3,7 @@
 //! ```text
 //!   {"version":1,"started_before":true,
 //!    "run":{"boot_id":"...","pid":4711,"start_ticks":123456,"id_range":1879048192,"loop_device":3,
-//!           "network":{"slot":3,"reach":"Public"}}}
+//!           "volumes":[{"id":"...","loop_device":4}],"network":{"slot":3,"reach":"Public"}}}
 //! ```
 //!
 //! `run` is there from just before the guest is let go until the server has seen its death. A record is replaced by
@@ -52,9 +52,21 @@ pub(crate) struct Run {
     /// Number of the loop device that its disk is on; records of earlier builds do not tell.
     #[serde(default)]
     pub(crate) loop_device: Option<u32>,
+    /// Its volumes; none in records of before there were any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) volumes: Vec<VolumeRun>,
     /// Its cable; `None` for one without, and in records of before there were any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) network: Option<NetworkRun>,
+}
+
+/// A volume of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VolumeRun {
+    /// Its id's text.
+    pub(crate) id: String,
+    /// Number of the loop device that it is on.
+    pub(crate) loop_device: u32,
 }
 
 /// The network of a run.
@@ -135,7 +147,7 @@ mod tests {
         let record = Record::read(directory.path()).unwrap().unwrap();
         let run = record.run.clone().unwrap();
         assert_eq!((run.pid, run.start_ticks, run.id_range.first()), (4711, 99, 1_879_048_192));
-        assert_eq!(run.loop_device, None);
+        assert_eq!((run.loop_device, &run.volumes), (None, &Vec::new()));
         record.write(directory.path()).unwrap();
         assert_eq!(Record::read(directory.path()).unwrap(), Some(record));
     }

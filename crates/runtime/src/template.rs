@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom as StdSeekFrom};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{SeekFrom, copy_file_range, ftruncate, ioctl_ficlone, seek};
@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 use crate::disk::{BLOCK_BYTES, overlay_directory};
 use crate::error::Error;
-use crate::layout::{DataDir, LOWERS_MAX};
+use crate::layout::{DataDir, LOWERS_MAX, VOLUME_FILES};
 
 /// Part of a template's name; another number for every change of what is formatted below.
 const GENERATION: u32 = 1;
@@ -46,7 +46,7 @@ pub(crate) async fn ensure(data: &DataDir, bytes: u64) -> Result<PathBuf, Error>
     make_tree(&tree).map_err(Error::file("make", &tree))?;
     let file = new_image(&image).map_err(Error::file("make", &image))?;
     ftruncate(&file, bytes).map_err(|errno| Error::file("size", &image)(errno.into()))?;
-    format(&image, &tree).await?;
+    format(&image, &tree, Journal::None).await?;
     // Two calls may make the same template at once; either result will do.
     tokio::fs::rename(&image, &template).await.map_err(Error::file("rename to", &template))?;
     Ok(template)
@@ -64,23 +64,65 @@ fn make_tree(tree: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn format(image: &Path, tree: &Path) -> Result<(), Error> {
+/// Makes the image of a volume, of `bytes` rounded up to blocks. Made whole or not at all: under another name first.
+///
+/// A volume is there for years, and its files for people, so it has a journal, and a crash of the host needs no repair.
+///
+/// # Errors
+/// [`Error::Program`] if `mkfs.ext4` fails or is missing; [`Error::File`].
+pub(crate) async fn make_volume(image: &Path, bytes: u64) -> Result<(), Error> {
+    let block = u64::from(BLOCK_BYTES);
+    let directory = image.parent().unwrap_or(Path::new("/"));
+    let work = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempdir_in(directory)
+        .map_err(Error::file("make a directory in", directory))?;
+    let (new, tree) = (work.path().join("image"), work.path().join("tree"));
+    make_volume_tree(&tree).map_err(Error::file("make", &tree))?;
+    let file = new_image(&new).map_err(Error::file("make", &new))?;
+    let sized = ftruncate(&file, bytes.div_ceil(block) * block);
+    sized.map_err(|errno| Error::file("size", &new)(errno.into()))?;
+    format(&new, &tree, Journal::Small).await?;
+    tokio::fs::rename(&new, image).await.map_err(Error::file("rename to", image))
+}
+
+/// What the name of a volume's image begins with while it is made.
+pub(crate) const UNFINISHED: &str = "making-";
+
+/// The one directory of a fresh volume, in which any user may write, as in any sandbox.
+fn make_volume_tree(tree: &Path) -> std::io::Result<()> {
+    let files = tree.join(VOLUME_FILES);
+    std::fs::create_dir_all(&files)?;
+    std::fs::set_permissions(files, std::fs::Permissions::from_mode(0o777))
+}
+
+/// Whether a file system has a journal.
+#[derive(Clone, Copy)]
+enum Journal {
+    None,
+    /// Of [`JOURNAL_MIB`].
+    Small,
+}
+
+/// Megabytes of a journal: they are bytes of every volume, and enough for a few thousand changes on their way.
+const JOURNAL_MIB: &str = "8";
+
+async fn format(image: &Path, tree: &Path, journal: Journal) -> Result<(), Error> {
     let block = BLOCK_BYTES.to_string();
-    run(
-        "mkfs.ext4",
-        Command::new("mkfs.ext4")
-            .args(["-q", "-F", "-b", &block, "-i", BYTES_PER_INODE])
-            // Nothing is kept back for root, which is the tenant here.
-            .args(["-m", "0"])
-            // No journal (see above); no room for growing and no copies of the superblock, which would be blocks to copy.
-            .args(["-O", "^has_journal,^resize_inode,sparse_super2"])
-            .args(["-E", "lazy_itable_init=1,nodiscard,num_backup_sb=0,root_owner=0:0"])
-            .arg("-d")
-            .arg(tree)
-            .arg(image),
-    )
-    .await
-    .map(drop)
+    let mut command = Command::new("mkfs.ext4");
+    command
+        .args(["-q", "-F", "-b", &block, "-i", BYTES_PER_INODE])
+        // Nothing is kept back for root, which is the tenant here.
+        .args(["-m", "0"])
+        // No room for growing and no copies of the superblock, which would be blocks to copy.
+        .args(["-E", "lazy_itable_init=1,nodiscard,num_backup_sb=0,root_owner=0:0"]);
+    match journal {
+        Journal::None => command.args(["-O", "^has_journal,^resize_inode,sparse_super2"]),
+        Journal::Small => command
+            .args(["-O", "has_journal,^resize_inode,sparse_super2"])
+            .args(["-J", &format!("size={JOURNAL_MIB}")]),
+    };
+    run("mkfs.ext4", command.arg("-d").arg(tree).arg(image)).await.map(drop)
 }
 
 /// Repairs an image that was not unmounted, because the host crashed; does nothing to one that was.

@@ -230,6 +230,9 @@ impl Default for Network {
 pub(crate) struct TierConfig {
     pub(crate) sandboxes: Option<usize>,
     pub(crate) stored: Option<Size>,
+    /// Volumes, and what all of them together may take.
+    pub(crate) volumes: Option<usize>,
+    pub(crate) volumes_total: Option<Size>,
     pub(crate) memory: Option<Size>,
     pub(crate) cpus: Option<f64>,
     pub(crate) pids: Option<u32>,
@@ -325,6 +328,8 @@ impl TierConfig {
         Ok(Tier {
             sandboxes_max: self.sandboxes.unwrap_or(base.sandboxes_max),
             stored_max_bytes: self.stored.map_or(base.stored_max_bytes, Size::bytes),
+            volumes_max: self.volumes.unwrap_or(base.volumes_max),
+            volumes_max_bytes: self.volumes_total.map_or(base.volumes_max_bytes, Size::bytes),
             resources_max: overlay(base.resources_max, self.memory, self.cpus, self.pids, self.disk)?,
         })
     }
@@ -366,7 +371,7 @@ mod tests {
     #[test]
     fn sizes_take_units_and_what_is_left_out_keeps_its_default() {
         let config =
-            Config::parse("[sandbox]\nmemory = \"512m\"\ncpus = 0.5\n[tiers.small]\nsandboxes = 3\n")
+            Config::parse("[sandbox]\nmemory = \"512m\"\ncpus = 0.5\n[tiers.small]\nsandboxes = 3\nvolumes_total = \"5g\"\n")
                 .unwrap();
         let settings = config.core_settings().unwrap();
         assert_eq!(settings.default_resources.memory_bytes, 512 << 20);
@@ -374,6 +379,7 @@ mod tests {
         assert_eq!(settings.default_resources.pids, Resources::default().pids);
         assert_eq!(settings.tier("small").sandboxes_max, 3);
         assert_eq!(settings.tier("small").stored_max_bytes, Tier::default().stored_max_bytes);
+        assert_eq!(settings.tier("small").volumes_max_bytes, 5 << 30);
     }
 
     #[test]

@@ -149,6 +149,7 @@ fn sandbox(number: u64, account: AccountId) -> Sandbox {
         template: None,
         start_command: Vec::new(),
         role: None,
+        volumes: Vec::new(),
         labels: pairs.collect(),
         public: false,
         lease: LeasePolicy::default(),

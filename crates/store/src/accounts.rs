@@ -52,7 +52,7 @@ pub(crate) fn list(connection: &Connection) -> Result<Vec<Account>, Error> {
 /// Removes an account, and with it its keys and tombstones; `false` if there was none.
 ///
 /// # Errors
-/// [`CoreError::InUse`] if it still owns a sandbox, a template or an upload.
+/// [`CoreError::InUse`] if it still owns a sandbox, a template, a volume or an upload.
 pub(crate) fn delete(connection: &Connection, id: AccountId) -> Result<bool, Error> {
     let deleted = connection
         .prepare_cached("DELETE FROM accounts WHERE id = :id")?
@@ -60,7 +60,7 @@ pub(crate) fn delete(connection: &Connection, id: AccountId) -> Result<bool, Err
     let deleted = match deleted {
         Ok(deleted) => deleted,
         Err(error) if violates_foreign_key(&error) => {
-            let by = "its sandboxes, templates or files".to_owned();
+            let by = "its sandboxes, templates, volumes or files".to_owned();
             return Err(CoreError::InUse { kind: Kind::Account, id: id.to_string(), by }.into());
         }
         Err(error) => return Err(error.into()),

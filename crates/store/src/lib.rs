@@ -36,6 +36,7 @@ mod templates;
 mod thread;
 mod tombstones;
 mod uploads;
+mod volumes;
 mod writer;
 
 pub use blobs::BlobFiles;

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_templates.sql"),
     include_str!("../migrations/0007_domain_secrets.sql"),
     include_str!("../migrations/0008_roles.sql"),
+    include_str!("../migrations/0009_volumes.sql"),
 ];
 
 /// Marks the file as ours, in the header field that SQLite keeps for this: "LZRT".

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lazaret_core::{
     AccountId, EgressPolicy, Error as CoreError, Kind, LeasePolicy, Reason, Sandbox, SandboxId, SandboxRole,
-    Timestamp,
+    Timestamp, VolumeMount,
 };
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
@@ -14,23 +14,27 @@ use crate::error::{violates_foreign_key, violates_unique};
 use crate::row::{Record, to_json, to_sequence};
 use crate::row_types::{LeaseRow, NetworkRow, ReasonRow, ResourcesRow, SandboxRoleRow};
 use crate::tombstones::{self, Grave};
+use crate::volumes::{MountRow, Mounts};
 
 const COLUMNS: &str = "sequence, id, account, name, image, image_digest, resources, env, cwd, user, network, template, \
-                       start_command, role, labels, public, lease, state, reason, created_at, last_active_at, state_since";
+                       start_command, role, volumes, labels, public, lease, state, reason, created_at, last_active_at, \
+                       state_since";
 
 /// Adds a sandbox and returns its place.
 ///
 /// # Errors
 /// [`CoreError::NotFound`] if its account is gone, [`CoreError::AlreadyExists`] if its id is there.
 pub(crate) fn create(connection: &Connection, sandbox: &Sandbox) -> Result<u64, Error> {
-    let Encoded { resources, env, network, start_command, role, labels, lease, reason } =
+    let Encoded { resources, env, network, start_command, role, volumes, labels, lease, reason } =
         Encoded::new(sandbox)?;
     let inserted = connection
         .prepare_cached(
             "INSERT INTO sandboxes (id, account, name, image, image_digest, resources, env, cwd, user, network, \
-             template, start_command, role, labels, public, lease, state, reason, created_at, last_active_at, state_since) \
+             template, start_command, role, volumes, labels, public, lease, state, reason, created_at, last_active_at, \
+             state_since) \
              VALUES (:id, :account, :name, :image, :image_digest, :resources, :env, :cwd, :user, :network, \
-             :template, :start_command, :role, :labels, :public, :lease, :state, :reason, :created_at, :last_active_at, \
+             :template, :start_command, :role, :volumes, :labels, :public, :lease, :state, :reason, :created_at, \
+             :last_active_at, \
              :state_since)",
         )?
         .insert(named_params! {
@@ -47,6 +51,7 @@ pub(crate) fn create(connection: &Connection, sandbox: &Sandbox) -> Result<u64, 
             ":template": sandbox.template,
             ":start_command": start_command,
             ":role": role,
+            ":volumes": volumes,
             ":labels": labels,
             ":public": sandbox.public,
             ":lease": lease,
@@ -74,14 +79,14 @@ pub(crate) fn create(connection: &Connection, sandbox: &Sandbox) -> Result<u64, 
 /// # Errors
 /// [`CoreError::NotFound`] if the account has no such sandbox.
 pub(crate) fn update(connection: &Connection, sandbox: &Sandbox) -> Result<(), Error> {
-    let Encoded { resources, env, network, start_command, role, labels, lease, reason } =
+    let Encoded { resources, env, network, start_command, role, volumes, labels, lease, reason } =
         Encoded::new(sandbox)?;
     let updated = connection
         .prepare_cached(
             "UPDATE sandboxes SET name = :name, image = :image, image_digest = :image_digest, \
              resources = :resources, env = :env, cwd = :cwd, user = :user, network = :network, \
-             template = :template, start_command = :start_command, role = :role, labels = :labels, public = :public, lease = :lease, \
-             state = :state, reason = :reason, last_active_at = :last_active_at, \
+             template = :template, start_command = :start_command, role = :role, volumes = :volumes, labels = :labels, \
+             public = :public, lease = :lease, state = :state, reason = :reason, last_active_at = :last_active_at, \
              state_since = :state_since \
              WHERE id = :id AND account = :account",
         )?
@@ -99,6 +104,7 @@ pub(crate) fn update(connection: &Connection, sandbox: &Sandbox) -> Result<(), E
             ":template": sandbox.template,
             ":start_command": start_command,
             ":role": role,
+            ":volumes": volumes,
             ":labels": labels,
             ":public": sandbox.public,
             ":lease": lease,
@@ -162,6 +168,7 @@ struct Encoded {
     network: Option<String>,
     start_command: String,
     role: Option<String>,
+    volumes: String,
     labels: String,
     lease: String,
     reason: Option<String>,
@@ -174,12 +181,14 @@ impl Encoded {
         let network = sandbox.network.clone().map(NetworkRow::from);
         let reason = sandbox.reason.clone().map(ReasonRow::from);
         let role = sandbox.role.clone().map(SandboxRoleRow::from);
+        let volumes: Vec<MountRow> = sandbox.volumes.iter().map(MountRow::from).collect();
         Ok(Self {
             resources: to_json("resources", &ResourcesRow::from(sandbox.resources))?,
             env: to_json("env", &sandbox.env)?,
             network: network.map(|row| to_json("network", &row)).transpose()?,
             start_command: to_json("start_command", &sandbox.start_command)?,
             role: role.map(|row| to_json("role", &row)).transpose()?,
+            volumes: to_json("volumes", &volumes)?,
             labels: to_json("labels", &sandbox.labels)?,
             lease: to_json("lease", &lease)?,
             reason: reason.map(|row| to_json("reason", &row)).transpose()?,
@@ -204,6 +213,7 @@ fn from_row(row: &Row<'_>) -> Result<Sandbox, Error> {
         template: record.get("template")?,
         start_command: record.json::<Vec<String>, _>("start_command")?,
         role: record.optional_json::<SandboxRoleRow, SandboxRole>("role")?,
+        volumes: record.json::<Mounts, Vec<VolumeMount>>("volumes")?,
         labels: record.json::<BTreeMap<_, _>, _>("labels")?,
         public: record.get("public")?,
         lease: record.json::<LeaseRow, LeasePolicy>("lease")?,

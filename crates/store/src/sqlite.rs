@@ -11,7 +11,7 @@ use lazaret_core::ports::Store;
 use lazaret_core::{
     Account, AccountId, CatalogueEntry, CatalogueEntryId, Digest, DomainSecrets, Event, Key, KeyHash, KeyId,
     PageRequest, Result, Sandbox, SandboxId, SandboxSecret, Template, TemplateId, Timestamp, Upload,
-    UploadId, Withdrawal,
+    UploadId, Volume, VolumeId, VolumeState, Withdrawal,
 };
 use rusqlite::{Connection, OpenFlags, Transaction};
 
@@ -20,7 +20,7 @@ use crate::seal::Seal;
 use crate::thread::OwnerThread;
 use crate::writer::{Durability, Writer};
 use crate::{
-    Error, accounts, catalogue, domain_secrets, events, keys, sandboxes, secrets, templates, uploads,
+    Error, accounts, catalogue, domain_secrets, events, keys, sandboxes, secrets, templates, uploads, volumes,
 };
 
 /// How long a statement waits for another process, an operator's `sqlite3` for instance, to let go of the database.
@@ -325,6 +325,46 @@ impl Store for Sqlite {
 
     async fn delete_template(&self, id: TemplateId) -> Result<bool> {
         self.write("delete_template", Durability::Kill, move |db| templates::delete(db, id)).await
+    }
+
+    async fn create_volume(&self, volume: &Volume, max: usize, max_bytes: u64) -> Result<u64> {
+        let volume = volume.clone();
+        let create = move |db: &Transaction<'_>| volumes::create(db, &volume, max, max_bytes);
+        self.write("create_volume", Durability::Power, create).await
+    }
+
+    async fn find_volume(&self, account: AccountId, id: VolumeId) -> Result<Option<Volume>> {
+        self.find("find_volume", move |db| volumes::find(db, account, id)).await
+    }
+
+    async fn find_volume_by_name(&self, account: AccountId, name: &str) -> Result<Option<Volume>> {
+        let name = name.to_owned();
+        self.find("find_volume_by_name", move |db| volumes::find_by_name(db, account, &name)).await
+    }
+
+    async fn list_volumes(&self, account: AccountId, page: PageRequest<u64>) -> Result<Vec<Volume>> {
+        self.list("list_volumes", move |db| volumes::list(db, account, page)).await
+    }
+
+    async fn list_all_volumes(&self) -> Result<Vec<Volume>> {
+        self.list("list_all_volumes", volumes::list_all).await
+    }
+
+    async fn set_volume_state(&self, id: VolumeId, state: VolumeState) -> Result<bool> {
+        self.write("set_volume_state", Durability::Power, move |db| volumes::set_state(db, id, state)).await
+    }
+
+    async fn touch_volume(&self, id: VolumeId, last_used_at: Timestamp) -> Result<()> {
+        let touch = move |db: &Transaction<'_>| volumes::touch(db, id, last_used_at);
+        self.write("touch_volume", Durability::Kill, touch).await
+    }
+
+    async fn delete_volume(&self, id: VolumeId) -> Result<bool> {
+        self.write("delete_volume", Durability::Power, move |db| volumes::delete(db, id)).await
+    }
+
+    async fn find_deleted_volume(&self, account: AccountId, id: VolumeId) -> Result<Option<u64>> {
+        self.find("find_deleted_volume", move |db| volumes::find_deleted(db, account, id)).await
     }
 
     async fn append_event(&self, event: &Event) -> Result<u64> {

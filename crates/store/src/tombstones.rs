@@ -14,9 +14,9 @@ const TOMBSTONES_MAX: i64 = 10_000;
 /// Who lies where.
 #[derive(Clone, Copy)]
 pub(crate) struct Grave<'a> {
-    /// The account of a sandbox or upload, the sandbox of a catalogue entry.
+    /// The account of a sandbox, upload or volume, the sandbox of a catalogue entry.
     pub(crate) owner: &'a [u8; 16],
-    /// What it was: `sandbox`, `catalogue` or `upload`.
+    /// What it was: `sandbox`, `catalogue`, `upload` or `volume`.
     pub(crate) kind: &'static str,
     /// Its id.
     pub(crate) id: &'a [u8; 16],

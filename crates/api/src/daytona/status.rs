@@ -58,6 +58,8 @@ pub(super) const fn of_limit(limit: Limit) -> StatusCode {
         | Limit::Keys
         | Limit::Withdrawals
         | Limit::Templates
+        | Limit::Volumes
+        | Limit::VolumeBytes
         | Limit::CatalogueEntries
         | Limit::BackgroundExecs
         | Limit::Contexts

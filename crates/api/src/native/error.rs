@@ -126,6 +126,8 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
             | Limit::Keys
             | Limit::Withdrawals
             | Limit::Templates
+            | Limit::Volumes
+            | Limit::VolumeBytes
             | Limit::HostDisk
             | Limit::IdRanges
             | Limit::Addresses => (StatusCode::TOO_MANY_REQUESTS, "limit_reached"),

@@ -23,6 +23,7 @@ mod target;
 mod templates;
 mod terminals;
 mod time;
+mod volumes;
 
 pub(crate) use error::Native;
 pub(crate) use routes::routes;

@@ -5,7 +5,7 @@ use axum::http::Method;
 use super::error::Native;
 use super::{
     accounts, contexts, events, execs, files, git, images, operations, ports, roles, sandboxes, server,
-    sessions, templates, terminals,
+    sessions, templates, terminals, volumes,
 };
 use crate::routing::Routes;
 
@@ -97,6 +97,10 @@ pub(crate) fn routes() -> Routes<Native> {
         .on(POST, "/lazaret/v1/templates/{template}/activate", templates::activate)
         .on(POST, "/lazaret/v1/templates/{template}/deactivate", templates::deactivate)
         .on(GET, "/lazaret/v1/roles", roles::list)
+        .on(POST, "/lazaret/v1/volumes", volumes::create)
+        .on(GET, "/lazaret/v1/volumes", volumes::list)
+        .on(GET, "/lazaret/v1/volumes/{volume}", volumes::show)
+        .on(DELETE, "/lazaret/v1/volumes/{volume}", volumes::delete)
         .on(GET, "/lazaret/v1/images", images::list)
         .stream(POST, "/lazaret/v1/images/import", images::import)
         .stream(POST, "/lazaret/v1/images/pull", images::pull)

@@ -13,7 +13,7 @@ use super::error::ErrorBody;
 use super::target::Asked;
 use super::{
     accounts, contexts, events, execs, files, git, images, ports, roles, sandboxes, sessions, templates,
-    terminals,
+    terminals, volumes,
 };
 use crate::extract::Json;
 use crate::failure::Failure;
@@ -113,6 +113,7 @@ pub fn open_api() -> String {
         templates::create, templates::list, templates::show, templates::delete, templates::activate,
         templates::deactivate,
         roles::list,
+        volumes::create, volumes::list, volumes::show, volumes::delete,
         images::list, images::import, images::pull, images::build, images::delete,
         events::list,
         events::audit,

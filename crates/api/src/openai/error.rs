@@ -177,6 +177,8 @@ fn limited(limit: Limit, error: &Error) -> Verdict {
         | Limit::Keys
         | Limit::Withdrawals
         | Limit::Templates
+        | Limit::Volumes
+        | Limit::VolumeBytes
         | Limit::CatalogueEntries
         | Limit::BackgroundExecs
         | Limit::Contexts
@@ -224,6 +226,7 @@ fn not_found(kind: Kind, id: &str, context: &RequestContext) -> Verdict {
         | Kind::Exec
         | Kind::Context
         | Kind::Template
+        | Kind::Volume
         | Kind::Session
         | Kind::Command
         | Kind::Terminal => (None, format!("No such {kind}: {id}")),

@@ -75,7 +75,6 @@ async fn what_this_server_does_not_do_is_told_by_its_name() {
         ("GET", "/api/sandbox/ssh-access/validate?token=x"),
         ("PUT", "/api/sandbox/box/secrets"),
         ("GET", "/api/object-storage/push-access"),
-        ("GET", "/api/volumes"),
     ] {
         let answer = server.call(method.parse().unwrap(), path).send().await;
         lines.push(failure(&answer));

@@ -14,7 +14,7 @@ const TOOLBOX: &str = include_str!("../../openapi/daytona-toolbox.json");
 const CONTRACT: &str = include_str!("contract.json");
 
 /// Routes that are in no document: what is not done, and answers with 501.
-const NOT_DONE: [&str; 17] = [
+const NOT_DONE: [&str; 15] = [
     "DELETE /api/sandbox/{id}/ssh-access",
     "GET /api/docker-registry/registry-push-access",
     "GET /api/object-storage/push-access",
@@ -23,11 +23,9 @@ const NOT_DONE: [&str; 17] = [
     "GET /api/sandbox/{id}/build-logs-url",
     "GET /api/sandbox/{id}/telemetry/logs",
     "GET /api/sandbox/{id}/telemetry/metrics",
-    "GET /api/volumes",
     "POST /api/sandbox/{id}/backup",
     "POST /api/sandbox/{id}/ssh-access",
     "POST /api/secret",
-    "POST /api/volumes",
     "POST /api/warm-pools",
     "PUT /api/sandbox/{id}/secrets",
     "* /toolbox/{id}/computeruse/{*path}",

@@ -19,6 +19,7 @@ mod toolbox_files;
 mod toolbox_git;
 mod toolbox_info;
 mod unauthorized;
+mod volumes;
 
 use serde_json::{Value, json};
 

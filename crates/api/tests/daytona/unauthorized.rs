@@ -29,6 +29,7 @@ fn filled(route: &Route, id: &str) -> String {
         .replace("{organization}", "x")
         .replace("{region}", "x")
         .replace("{snapshot}", "x")
+        .replace("{volume}", "x")
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ mod sandboxes_list;
 mod sandboxes_update;
 mod templates;
 mod unauthorized;
+mod volumes;
 
 use serde_json::{Value, json};
 use support::Server;

@@ -24,6 +24,7 @@ fn filled(route: &Route, id: &str) -> String {
         .replace("{port}", "8000")
         .replace("{key}", other)
         .replace("{template}", other)
+        .replace("{volume}", other)
         .replace("{*path}", "etc/hostname")
         .replace("{*name}", "host")
 }

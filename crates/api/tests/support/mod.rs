@@ -65,6 +65,11 @@ impl Server {
 
     /// A server whose API settings `change` has changed.
     pub async fn start_with(change: impl FnOnce(&mut ApiSettings)) -> Self {
+        Self::start_under(Settings { roles: roles(), ..Settings::default() }, change).await
+    }
+
+    /// A server under these rules, whose API settings `change` has changed.
+    pub async fn start_under(rules: Settings, change: impl FnOnce(&mut ApiSettings)) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let clock = Arc::new(ManualClock::at(START));
         let guest = Arc::new(MemoryGuest::new(clock.clone()));
@@ -83,8 +88,7 @@ impl Server {
             clock: clock.clone(),
             ids: Arc::new(CountingIds::default()),
         };
-        let settings = Settings { roles: roles(), ..Settings::default() };
-        let services = Services::start(ports, settings).await.expect("services start");
+        let services = Services::start(ports, rules).await.expect("services start");
         services.accounts.ensure_admin(Some(Secret::new(ADMIN_KEY))).await.expect("an admin");
         let mut settings = ApiSettings::new(clock.clone());
         "0.0.0-test".clone_into(&mut settings.version);

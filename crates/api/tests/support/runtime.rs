@@ -9,7 +9,7 @@ use lazaret_core::ports::{
     Adopted, Changes, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec,
     SandboxAddresses, Usage,
 };
-use lazaret_core::{EgressPolicy, Error, Resources, Result, SandboxId};
+use lazaret_core::{EgressPolicy, Error, Resources, Result, SandboxId, VolumeId};
 use tokio::sync::watch;
 
 use super::guest::MemoryGuest;
@@ -24,6 +24,8 @@ pub struct MemoryRuntime {
     archived: Mutex<BTreeSet<SandboxId>>,
     /// What it was last told of the bounds of a sandbox that was there.
     resources: Mutex<HashMap<SandboxId, Resources>>,
+    volumes: Mutex<BTreeSet<VolumeId>>,
+    volume_failure: Mutex<Option<Error>>,
 }
 
 impl MemoryRuntime {
@@ -35,6 +37,8 @@ impl MemoryRuntime {
             archive_failure: Mutex::default(),
             archived: Mutex::default(),
             resources: Mutex::default(),
+            volumes: Mutex::default(),
+            volume_failure: Mutex::default(),
         }
     }
 
@@ -72,6 +76,16 @@ impl MemoryRuntime {
     /// Kills a guest, as the kernel would.
     pub fn kill(&self, id: SandboxId) {
         self.set_alive(id, false).expect("a created sandbox");
+    }
+
+    /// The next removal of a volume fails with `error`.
+    pub fn fail_next_volume_removal(&self, error: Error) {
+        *self.volume_failure.lock().expect("no panic under this lock") = Some(error);
+    }
+
+    /// How many volumes it holds.
+    pub fn volumes(&self) -> usize {
+        self.volumes.lock().expect("no panic under this lock").len()
     }
 
     /// How many sandboxes it holds.
@@ -140,6 +154,19 @@ impl Runtime for MemoryRuntime {
 
     async fn set_network(&self, _id: SandboxId, _policy: &EgressPolicy) -> Result<Option<SandboxAddresses>> {
         Ok(None)
+    }
+
+    async fn create_volume(&self, id: VolumeId, _size_bytes: u64) -> Result<()> {
+        self.volumes.lock().expect("no panic under this lock").insert(id);
+        Ok(())
+    }
+
+    async fn delete_volume(&self, id: VolumeId) -> Result<()> {
+        if let Some(error) = self.volume_failure.lock().expect("no panic under this lock").take() {
+            return Err(error);
+        }
+        self.volumes.lock().expect("no panic under this lock").remove(&id);
+        Ok(())
     }
 
     async fn delete(&self, id: SandboxId) -> Result<()> {

@@ -21,6 +21,7 @@ mod role;
 mod run;
 mod stats;
 mod template;
+mod volume;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -76,6 +77,8 @@ pub enum SandboxCommand {
     Events(events::Events),
     #[command(subcommand)]
     Template(template::Template),
+    #[command(subcommand)]
+    Volume(volume::Volume),
     Mcp(mcp::Mcp),
 }
 
@@ -164,6 +167,7 @@ async fn sandbox(command: SandboxCommand, client: &Client, json: bool) -> Result
         SandboxCommand::Rm(rm) => return rm.run(client).await,
         SandboxCommand::Events(events) => events.run(client, json).await?,
         SandboxCommand::Template(template) => return template.run(client, json).await,
+        SandboxCommand::Volume(volume) => return volume.run(client, json).await,
         SandboxCommand::Mcp(mcp) => mcp.run(client).await?,
     }
     Ok(0)

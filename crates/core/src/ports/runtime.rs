@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::ports::{Rootfs, SandboxAddresses};
-use crate::{EgressPolicy, Error, Resources, Result, SandboxId};
+use crate::{EgressPolicy, Error, Resources, Result, SandboxId, VolumeId, VolumeMount};
 
 /// Bytes to and from a guest.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -47,6 +47,8 @@ pub struct RuntimeSpec {
     pub hostname: String,
     /// What it may reach.
     pub network: EgressPolicy,
+    /// Volumes that it mounts; each was made before.
+    pub volumes: Vec<VolumeMount>,
 }
 
 /// One run of a sandbox, from a start to its death.
@@ -174,6 +176,24 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// [`crate::Error::Unsupported`] for a policy that cannot be enforced here.
     async fn set_network(&self, id: SandboxId, policy: &EgressPolicy) -> Result<Option<SandboxAddresses>>;
+
+    /// Makes a volume of at most `size_bytes`, with no file in it.
+    async fn create_volume(&self, _id: VolumeId, _size_bytes: u64) -> Result<()> {
+        Err(Error::Unsupported { what: "volumes, by this runtime".to_owned() })
+    }
+
+    /// Removes a volume and its files. Succeeds if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] while a sandbox that runs has it.
+    async fn delete_volume(&self, _id: VolumeId) -> Result<()> {
+        Ok(())
+    }
+
+    /// Every volume that is on the host; what an interrupted [`Runtime::create_volume`] left is removed.
+    async fn list_volumes(&self) -> Result<Vec<VolumeId>> {
+        Ok(Vec::new())
+    }
 
     /// Ends what runs and removes every trace. Succeeds if there is none.
     async fn delete(&self, id: SandboxId) -> Result<()>;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::{
     Account, AccountId, Body, CatalogueEntry, CatalogueEntryId, Digest, DomainSecrets, Event, Key, KeyHash,
     KeyId, PageRequest, Result, Sandbox, SandboxId, SandboxSecret, Template, TemplateId, Upload, UploadId,
-    Withdrawal,
+    Volume, VolumeId, VolumeState, Withdrawal,
 };
 
 /// Records. `find` answers `None` for what is not there; affected rows are checked.
@@ -111,6 +111,38 @@ pub trait Store: Send + Sync {
 
     /// Removes a template; `false` if there was none.
     async fn delete_template(&self, id: TemplateId) -> Result<bool>;
+
+    /// Adds a volume if the account then has at most `max` of at most `max_bytes` together, in one step, and returns its place.
+    ///
+    /// # Errors
+    /// [`crate::Error::AlreadyExists`] if the account has one of that name; [`crate::Error::LimitReached`] with
+    /// [`crate::Limit::Volumes`] or [`crate::Limit::VolumeBytes`].
+    async fn create_volume(&self, volume: &Volume, max: usize, max_bytes: u64) -> Result<u64>;
+
+    /// A volume of this account.
+    async fn find_volume(&self, account: AccountId, id: VolumeId) -> Result<Option<Volume>>;
+
+    /// The volume of this account with this name.
+    async fn find_volume_by_name(&self, account: AccountId, name: &str) -> Result<Option<Volume>>;
+
+    /// One more than `page.limit` volumes of this account if there are that many, behind the cursor, which is a place in
+    /// creation order.
+    async fn list_volumes(&self, account: AccountId, page: PageRequest<u64>) -> Result<Vec<Volume>>;
+
+    /// Every volume of every account, in creation order.
+    async fn list_all_volumes(&self) -> Result<Vec<Volume>>;
+
+    /// Sets the state of a volume; `false` if there is none.
+    async fn set_volume_state(&self, id: VolumeId, state: VolumeState) -> Result<bool>;
+
+    /// Sets `last_used_at` of a volume. Success also if it is gone.
+    async fn touch_volume(&self, id: VolumeId, last_used_at: crate::Timestamp) -> Result<()>;
+
+    /// Removes the record of a volume and keeps its place as a tombstone; `false` if there was none.
+    async fn delete_volume(&self, id: VolumeId) -> Result<bool>;
+
+    /// The place of a deleted volume of this account.
+    async fn find_deleted_volume(&self, account: AccountId, id: VolumeId) -> Result<Option<u64>>;
 
     /// Keeps the secrets of a sandbox that has none yet, whose record may come later; nobody who reads the records alone
     /// can read them. Without a record they are gone at the next start.

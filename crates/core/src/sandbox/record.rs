@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::{
     AccountId, Digest, EgressPolicy, LeasePolicy, Resources, SandboxId, SandboxRole, State, Timestamp,
+    VolumeMount,
 };
 
 /// A sandbox as it is now.
@@ -36,6 +37,8 @@ pub struct Sandbox {
     pub start_command: Vec<String>,
     /// What was, or is being, applied to it after its first start; a fork has what was applied to its origin.
     pub role: Option<SandboxRole>,
+    /// Volumes that it mounts.
+    pub volumes: Vec<VolumeMount>,
     /// The maker's labels.
     pub labels: BTreeMap<String, String>,
     /// Whoever has the address of one of its ports may see what is there, without a key.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::secrets::{self, DomainSecret};
 use crate::template::check_start_command;
-use crate::{EgressPolicy, Error, FilePath, LeasePolicy, Resources, Result, UploadId, limits};
+use crate::volume::check_mounts;
+use crate::{EgressPolicy, Error, FilePath, LeasePolicy, Resources, Result, UploadId, WantedMount, limits};
 
 /// Whether a name may be another sandbox's as well.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct SandboxSpec {
     pub role: Option<String>,
     /// Secrets that the sandbox uses without having them; they need an allow-list with their domains.
     pub secrets: Vec<DomainSecret>,
+    /// Volumes to mount.
+    pub volumes: Vec<WantedMount>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
     /// Whoever has the address of one of its ports may see what is there.
@@ -81,6 +84,7 @@ impl SandboxSpec {
             return Err(Error::invalid("image", "cannot be given with a template, which has its own"));
         }
         check_labels(&self.labels)?;
+        check_mounts(&self.volumes)?;
         secrets::check(&self.secrets, &self.env, self.network.as_ref())?;
         if self.files.len() > limits::SEED_FILES_MAX {
             return Err(Error::invalid("files", format!("more than {}", limits::SEED_FILES_MAX)));

@@ -11,6 +11,7 @@ use super::roles::RoleTasks;
 use super::settings::Settings;
 use super::table::Table;
 use super::templates;
+use super::volumes;
 use crate::ports::{Blobs, Gateway, Git, Guest, Images, Runtime, Store, Transpiler};
 use crate::{Clock, Ids, Timestamp};
 
@@ -50,6 +51,7 @@ pub(super) struct Context {
     pub(super) builds: BuildTable,
     pub(super) templates: templates::Table,
     pub(super) roles: RoleTasks,
+    pub(super) volumes: Arc<volumes::Uses>,
     /// See [`super::image_collection`].
     pub(super) images_in_use: Arc<tokio::sync::RwLock<()>>,
     /// When images were last collected, on the monotonic clock.

@@ -21,6 +21,7 @@ use super::network;
 use super::roles;
 use super::start_command;
 use super::table::Entry;
+use super::volumes;
 use crate::ports::{Death, RuntimeSpec};
 use crate::sandbox::check_env;
 use crate::{
@@ -179,6 +180,7 @@ impl Driver {
         match network::start(&self.context, record, &spec).await {
             Ok(()) => {
                 self.entry.activity.touch(&*self.context.ports.clock);
+                volumes::note_use(&self.context, &record.volumes).await;
                 let begun = start_command::run(&self.context, record, &self.entry.image_config).await;
                 // Somebody has to be able to look why, so the sandbox runs all the same.
                 let reason = begun.err().map(|error| Reason::StartCommandFailed(error.to_string()));
@@ -385,6 +387,7 @@ pub(super) async fn runtime_spec(context: &Context, record: &Sandbox) -> Result<
         resources: record.resources,
         hostname: hostname(&record.name, record.id),
         network: network::policy_of(context, record),
+        volumes: record.volumes.clone(),
     })
 }
 

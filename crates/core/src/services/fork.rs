@@ -1,6 +1,6 @@
 //! A new sandbox that begins as a stopped one ended.
 //!
-//! It has the other's disk, image, bounds, environment, secrets, lease and labels, and an id, a name and a life of its own. Memory is
+//! It has the other's disk, image, bounds, environment, secrets, volumes, lease and labels, and an id, a name and a life of its own. Memory is
 //! not part of it: nothing runs in a stopped sandbox.
 
 use std::sync::Arc;
@@ -50,6 +50,7 @@ impl Sandboxes {
         };
         // The same placeholders are on its disk and in its environment, and the same authority is trusted there.
         let secrets = self.context.ports.store.find_domain_secrets(origin.id).await?;
+        let volumes = super::volumes::hold(&self.context, caller.account, &record.volumes).await?;
         let (context, account) = (Arc::clone(&self.context), caller.account);
         let made = tokio::spawn(async move {
             let unique = (name_use == NameUse::Unique).then_some(record.name.as_str());
@@ -61,6 +62,7 @@ impl Sandboxes {
                 image,
                 seeds: Vec::new(),
                 origin: Some(origin.id),
+                volumes,
                 place,
             };
             creation.run().await

@@ -9,6 +9,7 @@
 //!   Uploads ──▶ Blobs, Store        Accounts · Images · Events ──▶ Store, Images
 //!   Images ── one pull an image ──▶ Images port        Templates ── one task a template ──▶ Images, Runtime, Store
 //!   Roles ── one task a sandbox whose role is being applied ──▶ Guest
+//!   Volumes ──▶ Runtime, Store
 //!   Builds ── one task a build ──▶ Images port; Runtime and Guest for what runs
 //!   reconcile ── timer or wake-up ──▶ the same drivers
 //! ```
@@ -50,6 +51,7 @@ mod table;
 mod templates;
 mod terminals;
 mod uploads;
+mod volumes;
 
 pub use accounts::{Accounts, NewKey};
 pub use audit::Audit;
@@ -78,3 +80,4 @@ pub use start::Services;
 pub use templates::Templates;
 pub use terminals::Terminals;
 pub use uploads::{NewUpload, StagedUpload, Uploads};
+pub use volumes::Volumes;

@@ -13,6 +13,7 @@ use super::roles;
 use super::start_command;
 use super::table::{Entry, Place};
 use super::templates;
+use super::volumes::HeldVolumes;
 use crate::ports::{EgressUsage, Usage};
 use crate::sandbox::check_env;
 use crate::{
@@ -62,7 +63,7 @@ impl Sandboxes {
     /// [`Sandbox::role`] says how it stands.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a field out of its range or the tier's; [`Error::NotFound`] for an image or upload;
+    /// [`Error::Invalid`] for a field out of its range or the tier's; [`Error::NotFound`] for an image, upload or volume;
     /// [`Error::Upstream`] if an image that is not here cannot be pulled;
     /// [`Error::AlreadyExists`] for a name that is to be unique and is not;
     /// [`Error::LimitReached`] for the account's quota or the host's disk; [`Error::Exec`] for its start command; what the
@@ -80,6 +81,7 @@ impl Sandboxes {
             None => None,
         };
         let seeds = self.find_seeds(caller, &spec.files).await?;
+        let (volumes, held_volumes) = super::volumes::resolve(&self.context, caller, &spec.volumes).await?;
         let (image_name, image) = match &template {
             Some(template) => self.image_of(template).await?,
             None => {
@@ -108,6 +110,7 @@ impl Sandboxes {
             template: template.as_ref().map(|template| template.name.clone()),
             start_command: spec.start_command.clone().unwrap_or(recipe.start_command),
             role: None,
+            volumes,
             labels: spec.labels.clone(),
             public: spec.public,
             lease: spec.lease,
@@ -133,7 +136,16 @@ impl Sandboxes {
         let made = tokio::spawn(async move {
             let unique = (spec.name_use == NameUse::Unique).then_some(record.name.as_str());
             let place = context.table.reserve(account, tier.sandboxes_max, unique)?;
-            let creation = Creation { context: &context, record, secrets, image, seeds, origin: None, place };
+            let creation = Creation {
+                context: &context,
+                record,
+                secrets,
+                image,
+                seeds,
+                origin: None,
+                volumes: held_volumes,
+                place,
+            };
             let made = creation.run().await?;
             roles::begin(&context, &made).await;
             Ok::<_, Error>(made)
@@ -435,6 +447,9 @@ pub(super) struct Creation<'a> {
     pub(super) seeds: Vec<(SeedFile, Upload)>,
     /// The sandbox whose disk it begins with, if it does not begin with an empty one.
     pub(super) origin: Option<SandboxId>,
+    /// Those that it mounts, until the sandbox is in the table.
+    #[expect(dead_code, reason = "it is held, not read")]
+    pub(super) volumes: HeldVolumes,
     /// Taken in the account's quota until the sandbox is in the table.
     #[expect(dead_code, reason = "it is held, not read")]
     pub(super) place: Place<'a>,
@@ -480,6 +495,7 @@ impl Creation<'_> {
             self.context.ports.store.put_domain_secrets(self.record.id, secrets).await?;
         }
         super::network::start(self.context, &self.record, &spec).await?;
+        super::volumes::note_use(self.context, &self.record.volumes).await;
         let scope = super::files::default_scope(&self.record, &self.image.image.config);
         if let Some(cwd) = &self.record.cwd {
             let cwd = crate::FilePath::new(cwd.as_bytes())?;

@@ -14,6 +14,10 @@ pub struct Tier {
     pub sandboxes_max: usize,
     /// Bytes of uploaded files.
     pub stored_max_bytes: u64,
+    /// Volumes that exist at once.
+    pub volumes_max: usize,
+    /// Bytes of all volumes together.
+    pub volumes_max_bytes: u64,
     /// Largest bounds that one sandbox may ask for.
     pub resources_max: Resources,
 }
@@ -23,6 +27,8 @@ impl Default for Tier {
         Self {
             sandboxes_max: limits::SANDBOXES_MAX,
             stored_max_bytes: limits::STORED_MAX_BYTES,
+            volumes_max: limits::VOLUMES_MAX,
+            volumes_max_bytes: limits::VOLUMES_MAX_BYTES,
             resources_max: Resources {
                 memory_bytes: limits::MEMORY_MAX_BYTES,
                 cpu_millis: 16_000,

@@ -16,8 +16,8 @@ use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
     Accounts, Audit, Builds, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters, Previews,
-    Roles, Sandboxes, Sessions, SignedFiles, Templates, Terminals, Uploads, builds, driver, events, network,
-    pulls, reconcile, roles, templates,
+    Roles, Sandboxes, Sessions, SignedFiles, Templates, Terminals, Uploads, Volumes, builds, driver, events,
+    network, pulls, reconcile, roles, templates, volumes,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -55,6 +55,8 @@ pub struct Services {
     pub templates: Templates,
     /// Recipes that are applied to new sandboxes.
     pub roles: Roles,
+    /// Directories that outlive sandboxes.
+    pub volumes: Volumes,
     /// Ports inside sandboxes.
     pub ingress: Ingress,
     /// The same ports for those who have no key.
@@ -90,6 +92,7 @@ impl Services {
             builds: builds::BuildTable::default(),
             templates: templates::Table::default(),
             roles: roles::RoleTasks::default(),
+            volumes: Arc::default(),
             images_in_use: Arc::default(),
             images_collected: Mutex::default(),
             wake: tokio::sync::Notify::new(),
@@ -97,6 +100,7 @@ impl Services {
             unused_blobs: AtomicBool::new(true),
         });
         adopt(&context).await?;
+        volumes::adopt(&context).await?;
         templates::adopt(&context).await?;
         let stop = CancellationToken::new();
         let tasks = vec![
@@ -127,6 +131,7 @@ impl Services {
             builds: Builds { context: shared() },
             templates: Templates { context: shared() },
             roles: Roles { context: shared() },
+            volumes: Volumes { context: shared() },
             ingress: Ingress { context: shared() },
             previews: Previews { context: shared() },
             signed_files: SignedFiles {

@@ -15,10 +15,11 @@
 //!    touches no file, and runs while the spawner prepares the layers.
 //! 3. *`/proc` and `/sys` before the old root goes*: the kernel gives a user namespace new ones only while it can see
 //!    complete ones.
-//! 4. *pivot_root before capabilities go*, because it needs them; the old root is detached at once, with the layers' and
-//!    the disk's own mount points, so that the tenant cannot go round the overlay.
-//! 5. *Descriptors*: everything but the five that the guest expects is closed by the kernel at execve.
-//! 6. *seccomp last*, so that the filter need not allow what only these steps use.
+//! 4. *Volumes after all of these*, so that none of them lands in a file that other sandboxes share.
+//! 5. *pivot_root before capabilities go*, because it needs them; the old root is detached at once, with the layers', the
+//!    disk's and the volumes' own mount points, so that the tenant cannot go round the overlay or out of a subpath.
+//! 6. *Descriptors*: everything but the five that the guest expects is closed by the kernel at execve.
+//! 7. *seccomp last*, so that the filter need not allow what only these steps use.
 //!
 //! This runs in a copy of a process with one thread, so it may allocate. It must not return into the spawner's loop,
 //! which is why [`run`] never does.
@@ -29,6 +30,7 @@ mod etc;
 mod proc;
 mod rootfs;
 mod sysfs;
+mod volumes;
 
 use std::convert::Infallible;
 use std::ffi::CStr;
@@ -99,6 +101,10 @@ fn become_guest(order: &StartOrder, inheritance: &mut Inheritance<'_>) -> Result
     let Some((Go, mut layers)) = message else {
         return Err(Errno::PIPE).at(Step::Clone, "receive", "the layers");
     };
+    if layers.len() != order.lowers.len() + 1 + order.volumes.len() {
+        return Err(Errno::BADMSG).at(Step::Layers, "count", "the layers");
+    }
+    let volumes = layers.split_off(order.lowers.len() + 1);
     let disk = layers.pop().ok_or(Errno::BADMSG).at(Step::Layers, "receive", "the disk")?;
 
     take_ids()?;
@@ -109,6 +115,7 @@ fn become_guest(order: &StartOrder, inheritance: &mut Inheritance<'_>) -> Result
     if order.write_etc {
         etc::write(&root, &order.hostname, order.resolver)?;
     }
+    volumes::mount_all(&root, order, &volumes)?;
     change_root(&root)?;
     drop(root);
     arrange_descriptors(inheritance)?;

@@ -12,24 +12,26 @@
 //! ends, the spawner leaves every disk with an equal share of what is there ([`hand_over`]), which binds until the next
 //! server's first look.
 //!
-//! A thread of its own, because it waits for disks. Not here: the arithmetic (`budget`) and the kernel's files (`volume`).
+//! A thread of its own, because it waits for disks. Not here: the arithmetic (`budget`) and the kernel's files (`mounted`).
 
 mod budget;
-mod volume;
+mod mounted;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lazaret_core::SandboxId;
+use lazaret_core::{SandboxId, VolumeId};
 
 use crate::error::Error;
 use crate::layout::{DISK, DataDir, PACKED};
+use crate::stopwatch::Stopwatch;
 use budget::{Budget, Holding, SCARCE_BYTES};
-pub(crate) use volume::{Volume, allocated};
+pub(crate) use mounted::{MountedDisk, allocated};
 
 /// Between two looks: with so much left that it lasts for several of them whoever writes, with less, and when it is shared.
 const LOOK_AT_PLENTY: Duration = Duration::from_secs(1);
@@ -42,6 +44,9 @@ const PLENTY_BYTES: u64 = 4 * SCARCE_BYTES;
 /// A disk is trimmed when it holds so much more for deleted files than after its last trim: seldom enough that a program
 /// that writes and deletes in turns does not feel it.
 const TRIM_AT_BYTES: u64 = 64 << 20;
+
+/// How long a journal may keep what was deleted: twice its time between two commits (ext4(5)).
+const JOURNAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Beyond the reserve, what must be left for another sandbox to start: its first files and its tenant's first steps.
 const START_BYTES: u64 = 64 << 20;
@@ -61,21 +66,76 @@ impl Default for DiskSpace {
     }
 }
 
+/// Whose disk it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// A sandbox's own.
+    Sandbox(SandboxId),
+    /// A volume's, which several sandboxes may have mounted.
+    Volume(VolumeId),
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sandbox(id) => write!(f, "sandbox {id}"),
+            Self::Volume(id) => write!(f, "volume {id}"),
+        }
+    }
+}
+
 /// A disk that is looked after.
 #[derive(Debug)]
 struct Watched {
-    /// Process id of the guest whose disk it is: the sandbox may have another guest by the time it is to be stopped.
-    guest: i32,
-    volume: Volume,
+    /// The sandboxes that have it mounted, with the process id of the guest that has: a sandbox may have another guest by
+    /// the time it is to be stopped.
+    users: Mutex<Vec<(SandboxId, i32)>>,
+    disk: MountedDisk,
     /// What it had promised its programs at the last look.
     promised_bytes: AtomicU64,
     /// What it held for deleted files after its last trim.
     trimmed_to_bytes: AtomicU64,
+    /// Since when trims bring nothing, while that may be the journal's doing.
+    journal_holds: Mutex<Option<Stopwatch>>,
+}
+
+impl Watched {
+    fn users(&self) -> MutexGuard<'_, Vec<(SandboxId, i32)>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a trim that gave `came_back` may give more when it is tried again: what was deleted stays where it is until
+    /// the journal has been written, which is a matter of seconds.
+    fn is_worth_another_trim(&self, owner: Owner, came_back_bytes: u64) -> bool {
+        let mut holds = self.journal_holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_journal = matches!(owner, Owner::Volume(_));
+        if !has_journal || came_back_bytes >= TRIM_AT_BYTES / 2 {
+            *holds = None;
+            return false;
+        }
+        let since = holds.get_or_insert_with(Stopwatch::start);
+        let is_worth_it = since.elapsed() < JOURNAL_PATIENCE;
+        if !is_worth_it {
+            *holds = None;
+        }
+        is_worth_it
+    }
+}
+
+/// A volume that stays mounted for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Held(Arc<Watched>);
+
+impl Held {
+    /// Number of the loop device beneath it.
+    pub(crate) fn device(&self) -> u32 {
+        self.0.disk.device()
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
-    watched: HashMap<SandboxId, Arc<Watched>>,
+    watched: HashMap<Owner, Arc<Watched>>,
     /// What the last look granted each disk.
     granted_bytes: u64,
     is_scarce: bool,
@@ -121,17 +181,31 @@ impl Guard {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Looks after the disk of a sandbox that runs, from this moment on.
+    /// Looks after a disk that a sandbox has mounted, from this moment on.
     ///
     /// # Errors
     /// [`Error::File`] if what it takes of the host cannot be bounded.
-    pub(crate) fn watch(&self, id: SandboxId, guest: i32, volume: Volume) -> Result<(), Error> {
+    pub(crate) fn watch(
+        &self,
+        owner: Owner,
+        user: SandboxId,
+        guest: i32,
+        disk: MountedDisk,
+    ) -> Result<(), Error> {
+        if let Some(watched) = self.shared.lock().watched.get(&owner)
+            && watched.disk.device() == disk.device()
+        {
+            watched.users().push((user, guest));
+            return Ok(());
+        }
         let granted_bytes = self.shared.lock().granted_bytes;
-        volume.grant_first(granted_bytes).map_err(Error::file("bound", volume.image()))?;
+        disk.grant_first(granted_bytes).map_err(Error::file("bound", disk.image()))?;
         let (promised_bytes, trimmed_to_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        let watched = Watched { guest, volume, promised_bytes, trimmed_to_bytes };
+        let users = Mutex::new(vec![(user, guest)]);
+        let watched =
+            Watched { users, disk, promised_bytes, trimmed_to_bytes, journal_holds: Mutex::default() };
         let mut state = self.shared.lock();
-        state.watched.insert(id, Arc::new(watched));
+        state.watched.insert(owner, Arc::new(watched));
         if state.is_scarce {
             state.look_now = true;
             self.shared.changed.notify_all();
@@ -139,9 +213,19 @@ impl Guard {
         Ok(())
     }
 
-    /// Lets the disk of a sandbox go. It is unmounted at the end of a look that is under way, at the latest.
-    pub(crate) fn forget(&self, id: SandboxId) {
-        self.shared.lock().watched.remove(&id);
+    /// Lets the disks go that a sandbox had mounted, and nobody else has. They are unmounted at the end of a look that is
+    /// under way, at the latest.
+    pub(crate) fn forget(&self, user: SandboxId) {
+        self.shared.lock().watched.retain(|_, watched| {
+            let mut users = watched.users();
+            users.retain(|(known, _)| *known != user);
+            !users.is_empty()
+        });
+    }
+
+    /// A volume that a sandbox has mounted; `None` if none has.
+    pub(crate) fn hold(&self, id: VolumeId) -> Option<Held> {
+        self.shared.lock().watched.get(&Owner::Volume(id)).cloned().map(Held)
     }
 
     /// Succeeds if the host's disk has room for another running sandbox, beyond `bytes` that it begins with.
@@ -194,8 +278,8 @@ impl Shared {
                 return;
             }
             state.look_now = false;
-            let watched: Vec<(SandboxId, Arc<Watched>)> =
-                state.watched.iter().map(|(id, watched)| (*id, Arc::clone(watched))).collect();
+            let watched: Vec<(Owner, Arc<Watched>)> =
+                state.watched.iter().map(|(owner, watched)| (*owner, Arc::clone(watched))).collect();
             drop(state);
             match self.look(&watched, stop) {
                 Ok(budget) => patience = until_next_look(budget),
@@ -210,35 +294,39 @@ impl Shared {
 
     fn look(
         &self,
-        watched: &[(SandboxId, Arc<Watched>)],
+        watched: &[(Owner, Arc<Watched>)],
         stop: &dyn Fn(SandboxId, i32),
     ) -> std::io::Result<Budget> {
         let available = self.available()?;
         let (measured, holdings): (Vec<_>, Vec<Holding>) = watched
             .iter()
-            .filter_map(|(id, watched)| match watched.volume.measure() {
-                Ok(holding) => Some(((*id, watched), holding)),
+            .filter_map(|(owner, watched)| match watched.disk.measure() {
+                Ok(holding) => Some(((*owner, watched), holding)),
                 Err(error) => {
                     // Its image is gone with its sandbox, which is being deleted.
-                    tracing::debug!(sandbox.id = %id, %error, "cannot measure a disk");
+                    tracing::debug!(disk.of = %owner, %error, "cannot measure a disk");
                     None
                 }
             })
             .unzip();
         let budget = Budget::of(available, holdings.iter());
         let grant = budget.grant_bytes(holdings.len());
-        for ((id, watched), holding) in measured.iter().zip(&holdings) {
+        for ((owner, watched), holding) in measured.iter().zip(&holdings) {
             watched.promised_bytes.store(holding.promised_bytes(), Ordering::Relaxed);
-            if let Err(error) = watched.volume.grant(holding, grant) {
-                tracing::error!(sandbox.id = %id, %error, "cannot bound what a disk takes of the host");
+            if let Err(error) = watched.disk.grant(holding, grant) {
+                tracing::error!(disk.of = %owner, %error, "cannot bound what a disk takes of the host");
             }
         }
         self.note(budget, grant);
         for index in budget.overdrawn(&holdings) {
-            let (id, watched) = measured[index];
-            tracing::warn!(sandbox.id = %id, promised_bytes = holdings[index].promised_bytes(),
-                "a sandbox is stopped: it has set aside more than the host's disk has left");
-            stop(id, watched.guest);
+            let (owner, watched) = measured[index];
+            let users = watched.users().clone();
+            for (id, guest) in users {
+                tracing::warn!(sandbox.id = %id, disk.of = %owner,
+                    promised_bytes = holdings[index].promised_bytes(),
+                    "a sandbox is stopped: its disk or volume has set aside more than the host's disk has left");
+                stop(id, guest);
+            }
         }
         trim_one(&measured, &holdings);
         Ok(budget)
@@ -267,7 +355,7 @@ impl Shared {
     fn available(&self) -> std::io::Result<u64> {
         let beyond_reserve = free(self.data.root())?.saturating_sub(self.space.reserve_bytes);
         let Some(total) = self.space.total_bytes else { return Ok(beyond_reserve) };
-        let taken = taken(&self.data.sandboxes())?;
+        let taken = taken(&self.data)?;
         Ok(beyond_reserve.min(total.saturating_sub(taken)))
     }
 }
@@ -283,7 +371,7 @@ fn until_next_look(budget: Budget) -> Duration {
 }
 
 /// Trims the disk that has most to give back, if that is worth it. One a look, so that the next look is not late.
-fn trim_one(measured: &[(SandboxId, &Arc<Watched>)], holdings: &[Holding]) {
+fn trim_one(measured: &[(Owner, &Arc<Watched>)], holdings: &[Holding]) {
     let gain = |index: &usize| {
         let before = measured[*index].1.trimmed_to_bytes.load(Ordering::Relaxed);
         holdings[*index].slack_bytes().saturating_sub(before)
@@ -291,13 +379,15 @@ fn trim_one(measured: &[(SandboxId, &Arc<Watched>)], holdings: &[Holding]) {
     let Some(best) = (0..holdings.len()).max_by_key(gain).filter(|best| gain(best) >= TRIM_AT_BYTES) else {
         return;
     };
-    let (id, watched) = &measured[best];
-    if let Err(error) = watched.volume.trim() {
-        tracing::warn!(sandbox.id = %id, %error, "a disk cannot give the space of deleted files back");
+    let (owner, watched) = &measured[best];
+    if let Err(error) = watched.disk.trim() {
+        tracing::warn!(disk.of = %owner, %error, "a disk cannot give the space of deleted files back");
     }
-    let after =
-        watched.volume.measure().map_or(holdings[best].slack_bytes(), |holding| holding.slack_bytes());
-    watched.trimmed_to_bytes.store(after, Ordering::Relaxed);
+    let before = holdings[best].slack_bytes();
+    let after = watched.disk.measure().map_or(before, |holding| holding.slack_bytes());
+    if !watched.is_worth_another_trim(*owner, before.saturating_sub(after)) {
+        watched.trimmed_to_bytes.store(after, Ordering::Relaxed);
+    }
 }
 
 /// Bytes of the host's disk that are free for anybody.
@@ -306,10 +396,16 @@ fn free(path: &Path) -> std::io::Result<u64> {
     Ok(status.f_bavail.saturating_mul(status.f_frsize))
 }
 
-/// Bytes of the host that all disks take, those of stopped sandboxes included.
-fn taken(sandboxes: &Path) -> std::io::Result<u64> {
+/// Bytes of the host that all disks take, those of stopped sandboxes and of volumes that nobody has mounted included.
+fn taken(data: &DataDir) -> std::io::Result<u64> {
     let mut sum = 0_u64;
-    for entry in std::fs::read_dir(sandboxes)? {
+    for entry in std::fs::read_dir(data.volumes())? {
+        // What is not there any more has been deleted.
+        if let Ok(image) = entry?.metadata() {
+            sum = sum.saturating_add(allocated(&image));
+        }
+    }
+    for entry in std::fs::read_dir(data.sandboxes())? {
         let directory = entry?.path();
         for name in [DISK, PACKED] {
             // What is not there is in the other form, or being made or deleted.
@@ -326,12 +422,12 @@ fn taken(sandboxes: &Path) -> std::io::Result<u64> {
 pub(crate) fn hand_over<'a>(
     data: &Path,
     space: DiskSpace,
-    volumes: impl Iterator<Item = &'a Volume>,
+    disks: impl Iterator<Item = &'a MountedDisk>,
 ) -> std::io::Result<()> {
     let available = free(data)?.saturating_sub(space.reserve_bytes);
-    let measured: Vec<(&Volume, Holding)> =
-        volumes.filter_map(|volume| Some((volume, volume.measure().ok()?))).collect();
+    let measured: Vec<(&MountedDisk, Holding)> =
+        disks.filter_map(|disk| Some((disk, disk.measure().ok()?))).collect();
     let budget = Budget::of(available, measured.iter().map(|(_, holding)| holding));
     let share = budget.share_bytes(measured.len());
-    measured.iter().try_for_each(|(volume, holding)| volume.grant(holding, share))
+    measured.iter().try_for_each(|(disk, holding)| disk.grant(holding, share))
 }

@@ -19,8 +19,6 @@ use lazaret_core::ports::Adopted;
 use super::NamespacesRuntime;
 use super::entry::Living;
 use crate::error::Error;
-use crate::guard::Volume;
-use crate::layout::DISK;
 use crate::pack;
 use crate::record::Record;
 use crate::spawner::wire::{Answer, Verb};
@@ -70,16 +68,10 @@ impl NamespacesRuntime {
         }
         match self.client.ask(Verb::Adopt { id: id.to_string(), run: run.clone() }).await? {
             (Answer::Found { alive: true, paused }, descriptors) => {
-                let mut descriptors = descriptors.into_iter();
-                let pidfd =
-                    descriptors.next().ok_or_else(|| Error::SpawnerGone("no pidfd of a guest".to_owned()))?;
-                match (descriptors.next(), run.loop_device) {
-                    (Some(disk), Some(device)) => {
-                        let volume = Volume::new(disk, device, directory.join(DISK));
-                        self.guard.watch(id, run.pid, volume)?;
-                    }
-                    _ => tracing::warn!(sandbox.id = %id,
-                        "an earlier build started it: nothing but its own limit bounds its disk until it is started anew"),
+                let pidfd = self.look_after(id, &run, descriptors)?;
+                if run.loop_device.is_none() {
+                    tracing::warn!(sandbox.id = %id,
+                        "an earlier build started it: nothing but its own limit bounds its disk until it is started anew");
                 }
                 self.ids().mark(run.id_range);
                 self.mark_network(run.network.as_ref());

@@ -14,10 +14,10 @@ use super::adopt::{make_private_directory, remove_directory};
 use super::entry::{Entry, Living};
 use crate::disk;
 use crate::error::Error;
-use crate::guard::Volume;
+use crate::guard::{MountedDisk, Owner};
 use crate::layout::{DISK, LOWERS_MAX};
 use crate::pack;
-use crate::record::Record;
+use crate::record::{Record, Run};
 use crate::spawner::StartTimes;
 use crate::spawner::wire::{Answer, LowerOrder, Request, StartOrder, Verb};
 use crate::template;
@@ -108,6 +108,7 @@ impl NamespacesRuntime {
         await_release(id, &image).await?;
         template::repair(&image).await?;
 
+        let volumes = self.ready_volumes(&spec.volumes).await?;
         let network = self.take_network(&spec.network)?;
         let id_range = match self.ids().take() {
             Ok(id_range) => id_range,
@@ -124,6 +125,8 @@ impl NamespacesRuntime {
                 .iter()
                 .map(|lower| LowerOrder { at: lower.at.clone(), source: lower.source.clone() })
                 .collect(),
+            volumes: volumes.orders.clone(),
+            mounts: volumes.mounts.clone(),
             hostname: spec.hostname.clone(),
             id_range,
             memory_bytes: spec.resources.memory_bytes,
@@ -156,9 +159,9 @@ impl NamespacesRuntime {
         directory: &Path,
     ) -> Result<Living, Error> {
         let started = match self.client.ask(Request::Start(Box::new(order))).await {
-            Ok((Answer::Started { times, loop_device, .. }, descriptors)) => {
+            Ok((Answer::Started { times, .. }, descriptors)) => {
                 tracing::debug!(sandbox.id = %id, ?times, "the guest runs");
-                self.take_over(id, directory, times, loop_device, descriptors)
+                self.take_over(id, directory, times, descriptors)
             }
             Ok((other, _)) => Err(Error::SpawnerGone(format!("unexpected answer {other:?}"))),
             // The spawner has undone what it did.
@@ -178,14 +181,37 @@ impl NamespacesRuntime {
         id: SandboxId,
         directory: &Path,
         times: StartTimes,
-        loop_device: u32,
         descriptors: Vec<OwnedFd>,
     ) -> Result<Living, Error> {
-        let [pidfd, disk] = <[OwnedFd; 2]>::try_from(descriptors)
-            .map_err(|these| Error::SpawnerGone(format!("{} descriptors of a guest", these.len())))?;
         let run = Record::read(directory)?.and_then(|record| record.run).ok_or(Error::NotFound(id))?;
-        self.guard.watch(id, run.pid, Volume::new(disk, loop_device, directory.join(DISK)))?;
+        let pidfd = self.look_after(id, &run, descriptors)?;
         Living::new(run, Some(times), pidfd)
+    }
+
+    /// Looks after the disks of a guest that runs, of which `descriptors` has the pidfd and the tops of its disks. Gives the
+    /// pidfd.
+    pub(super) fn look_after(
+        &self,
+        id: SandboxId,
+        run: &Run,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<OwnedFd, Error> {
+        let own =
+            run.loop_device.map(|device| (Owner::Sandbox(id), self.data.sandbox(id).join(DISK), device));
+        let mut disks: Vec<_> = own.into_iter().collect();
+        for volume in &run.volumes {
+            let of = volume.id.parse().map_err(|_| Error::SpawnerGone("a record without ids".to_owned()))?;
+            disks.push((Owner::Volume(of), self.data.volume(of), volume.loop_device));
+        }
+        if descriptors.len() != disks.len() + 1 {
+            return Err(Error::SpawnerGone(format!("{} descriptors of a guest", descriptors.len())));
+        }
+        let mut descriptors = descriptors.into_iter();
+        let pidfd = descriptors.next().ok_or_else(|| Error::SpawnerGone("no pidfd of a guest".to_owned()))?;
+        for ((owner, image, device), top) in disks.into_iter().zip(descriptors) {
+            self.guard.watch(owner, id, run.pid, MountedDisk::new(top, device, image))?;
+        }
+        Ok(pidfd)
     }
 
     pub(super) async fn stop_sandbox(&self, id: SandboxId, grace: Duration) -> Result<(), Error> {
@@ -298,20 +324,26 @@ impl NamespacesRuntime {
 
 /// Waits until nothing has the disk mounted any more; one that is not there is free.
 pub(super) async fn await_release(id: SandboxId, image: &Path) -> Result<(), Error> {
+    if is_released(image).await? {
+        return Ok(());
+    }
+    Err(Error::WillNotDie { id, waited: DEATH_PATIENCE })
+}
+
+/// Whether nothing has the disk mounted any more, or will not soon; one that is not there is free.
+pub(super) async fn is_released(image: &Path) -> Result<bool, Error> {
     let released = async {
         let mut look = tokio::time::interval(RELEASE_LOOK);
         loop {
             look.tick().await;
             match disk::is_free(image) {
-                Ok(true) | Err(Errno::NOENT) => return Ok(()),
+                Ok(true) | Err(Errno::NOENT) => return Ok(true),
                 Ok(false) => {}
                 Err(errno) => return Err(Error::file("lock", image)(errno.into())),
             }
         }
     };
-    tokio::time::timeout(DEATH_PATIENCE, released)
-        .await
-        .map_err(|_elapsed| Error::WillNotDie { id, waited: DEATH_PATIENCE })?
+    tokio::time::timeout(DEATH_PATIENCE, released).await.unwrap_or(Ok(false))
 }
 
 pub(super) async fn blocking<T: Send + 'static>(

@@ -19,6 +19,7 @@ mod entry;
 mod fork;
 mod lifecycle;
 mod network;
+mod volumes;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +30,7 @@ use lazaret_core::ports::{
     Adopted, Changes, Death, GuestStream, Instance, Runtime, RuntimeCapabilities, RuntimeSpec,
     SandboxAddresses, Usage,
 };
-use lazaret_core::{EgressPolicy, Resources, Result, SandboxId};
+use lazaret_core::{EgressPolicy, Resources, Result, SandboxId, VolumeId};
 
 use crate::cgroup::{self, Cgroups, CpuLimits};
 use crate::client::Client;
@@ -44,6 +45,7 @@ use crate::spawner::wire::{Answer, NetworkOrder, NetworkState, Settings, Verb};
 use crate::spawner::{Program, StartTimes};
 use entry::Entries;
 use network::Network;
+use volumes::VolumeLocks;
 
 /// What a namespaces runtime is told once.
 #[derive(Debug, Clone)]
@@ -94,6 +96,7 @@ pub struct NamespacesRuntime {
     ids: Mutex<IdRanges>,
     network: Option<Network>,
     entries: Arc<Entries>,
+    volume_locks: VolumeLocks,
 }
 
 impl NamespacesRuntime {
@@ -105,6 +108,7 @@ impl NamespacesRuntime {
         let data = DataDir::on_host(&config.data_dir);
         let sandboxes = data.sandboxes();
         adopt::make_private_directory(&sandboxes).map_err(Error::file("make", &sandboxes))?;
+        volumes::make_directory(&data.volumes())?;
         // Bind mounts are made of real paths; a link on the way would be one that the spawner cannot follow later.
         let canonical = |path: &PathBuf| {
             let real = path.canonicalize().map_err(Error::file("find", path))?;
@@ -140,6 +144,7 @@ impl NamespacesRuntime {
             cgroups: open_cgroups(&cgroup_name).map_err(unfit)?,
             ids: Mutex::new(IdRanges::new(config.id_space)),
             entries,
+            volume_locks: VolumeLocks::default(),
         })
     }
 
@@ -239,6 +244,18 @@ impl Runtime for NamespacesRuntime {
 
     async fn set_network(&self, id: SandboxId, policy: &EgressPolicy) -> Result<Option<SandboxAddresses>> {
         Ok(self.change_network(id, policy).await?)
+    }
+
+    async fn create_volume(&self, id: VolumeId, size_bytes: u64) -> Result<()> {
+        Ok(self.make_volume(id, size_bytes).await?)
+    }
+
+    async fn delete_volume(&self, id: VolumeId) -> Result<()> {
+        Ok(self.remove_volume(id).await?)
+    }
+
+    async fn list_volumes(&self) -> Result<Vec<VolumeId>> {
+        Ok(self.found_volumes().await?)
     }
 
     async fn delete(&self, id: SandboxId) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Messages between server, spawner and child: one packet each, with descriptors beside it.
 //!
 //! ```text
-//!   packet   JSON, at most 64 KiB  +  at most 16 descriptors (SCM_RIGHTS)
+//!   packet   JSON, at most 64 KiB  +  at most 24 descriptors (SCM_RIGHTS)
 //! ```
 //!
 //! Both ends are the same build of the same program, so the format has no version. The socket keeps the borders of
@@ -21,11 +21,12 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Longest packet, in bytes: the paths of eight lowers at their longest (4 KiB each) and as much again.
+/// Longest packet, in bytes: the paths of eight lowers at their longest (4 KiB each) and as much again, for
+/// those of eight volumes (2 KiB each).
 const PACKET_MAX_BYTES: usize = 64 * 1024;
 
-/// Most descriptors in one packet: eight lowers, the disk, and room.
-const DESCRIPTORS_MAX: usize = 16;
+/// Most descriptors in one packet: eight lowers, the disk, eight volumes, and room.
+const DESCRIPTORS_MAX: usize = 24;
 
 /// One end of a connection.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The spawner's life: settings, preparations, requests and children that come to an end, end of file.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd, RawFd};
 use std::path::Path;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use super::tree;
 use super::wire::{Answer, NetworkState, Numbered, Request, Settings};
 use crate::cgroup::{self, Cgroups, CpuLimits, Group};
 use crate::error::{At, SetupError, Step};
-use crate::guard::{self, DiskSpace, Volume};
+use crate::guard::{self, DiskSpace, MountedDisk};
 use crate::layout::DataDir;
 use crate::network::gateway::Gateway;
 use crate::network::{GatewaySockets, Slot};
@@ -57,8 +57,8 @@ const LOCK_LOOK: Duration = Duration::from_millis(5);
 pub(super) struct Living {
     pub(super) pidfd: OwnedFd,
     pub(super) group: Group,
-    /// Its disk; `None` if an earlier build started it.
-    pub(super) volume: Option<Volume>,
+    /// Its own and those of its volumes; none if an earlier build started it.
+    pub(super) disks: Vec<MountedDisk>,
     /// `None` for one without a cable.
     pub(super) slot: Option<Slot>,
 }
@@ -269,8 +269,10 @@ impl Spawner {
 
     /// Bounds what the living take of the host's disk until another server looks after it.
     fn hand_over_disks(&self) {
-        let volumes = self.living.values().filter_map(|living| living.volume.as_ref());
-        if let Err(error) = guard::hand_over(self.data.root(), self.disk_space, volumes) {
+        let disks = self.living.values().flat_map(|living| &living.disks);
+        // Those of volumes are several sandboxes' and count once.
+        let disks: BTreeMap<u32, &MountedDisk> = disks.map(|disk| (disk.device(), disk)).collect();
+        if let Err(error) = guard::hand_over(self.data.root(), self.disk_space, disks.into_values()) {
             eprintln!("lazaret spawner: cannot bound the disks of living sandboxes: {error}");
         }
     }

@@ -26,17 +26,17 @@ use super::channel::Channel;
 use super::serve::{Living, Spawner, cgroup_error};
 use super::undo::Undo;
 use super::verbs::{end_group, network_namespace};
-use super::wire::{Answer, Failure, Go, StartOrder, StartTimes};
+use super::wire::{Answer, Failure, Go, StartOrder, StartTimes, VolumeOrder};
 use crate::cgroup::{CpuLimit, CpuLimits, Group, Limits, Ticket};
 use crate::child::{self, Inheritance};
-use crate::disk::{open_disk, top_directory};
+use crate::disk::{Disk, Fsync, open_again, open_disk, top_directory};
 use crate::error::{At, SetupError, Step};
 use crate::filesystem::copy_of;
-use crate::guard::Volume;
-use crate::layout::{DISK, LOWERS_MAX, SOCKET, in_spawner};
+use crate::guard::MountedDisk;
+use crate::layout::{DISK, LOWERS_MAX, SOCKET, VOLUMES_MAX, in_spawner};
 use crate::network::{Reach, Slot};
 use crate::process::{self, start_ticks};
-use crate::record::{NetworkRun, Record, Run};
+use crate::record::{NetworkRun, Record, Run, VolumeRun};
 use crate::stopwatch::Stopwatch;
 use crate::sys;
 use crate::sys::clone::Cloned;
@@ -76,7 +76,8 @@ pub(super) struct Starting {
 struct Begun {
     child: Child,
     group: Group,
-    volume: Volume,
+    /// The sandbox's own, and then those of its volumes.
+    disks: Vec<MountedDisk>,
     slot: Option<Slot>,
     watch: Stopwatch,
     times: StartTimes,
@@ -125,7 +126,8 @@ impl Spawner {
         undo.push(move || unlink(&socket).at(Step::Socket, "unlink", &socket));
 
         let image = directory.join(DISK);
-        let disk = open_disk(&image)?;
+        let disk = open_disk(&image, Fsync::PageCache)?;
+        let volumes = self.open_volumes(order)?;
         times.disk_us = watch.lap_us();
 
         let cgroup_failed = |error| cgroup_error(Step::Cgroup, &error);
@@ -144,8 +146,12 @@ impl Spawner {
         times.clone_us = watch.lap_us();
 
         make_expendable(child.pid)?;
-        let layers = prepare_layers(order, child.pid, disk.mount.as_fd())?;
-        let volume = Volume::new(top_directory(&disk.mount)?, disk.device, image);
+        let layers = prepare_layers(order, child.pid, &disk, &volumes)?;
+        let mut disks = vec![MountedDisk::new(top_directory(&disk.mount)?, disk.device, image)];
+        for (volume, order) in volumes.iter().zip(&order.volumes) {
+            let image = self.data.volume(&order.id);
+            disks.push(MountedDisk::new(top_directory(&volume.mount)?, volume.device, image));
+        }
         times.layers_us = watch.lap_us();
 
         if let Some(network) = &order.network {
@@ -155,34 +161,53 @@ impl Spawner {
         times.network_us = watch.lap_us();
 
         let before = Record::read_or_new(&directory);
-        self.write_record(order, child.pid, disk.device, &directory)?;
+        self.write_record(order, child.pid, &disks, &directory)?;
         undo.push(move || before.write(&directory).at(Step::Record, "write", &directory));
         times.layers_us += watch.lap_us();
 
         let mut borrowed: Vec<BorrowedFd<'_>> = layers.iter().map(AsFd::as_fd).collect();
         borrowed.push(disk.mount.as_fd());
+        borrowed.extend(volumes.iter().map(|volume| volume.mount.as_fd()));
         child.channel.send(&Go, &borrowed).at(Step::Layers, "send", "the layers")?;
-        Ok(Begun { child, group, volume, slot, watch, times })
+        Ok(Begun { child, group, disks, slot, watch, times })
     }
 
-    /// Looks what became of the child. The answer's descriptors are the guest's pidfd and the top of its disk.
+    /// Looks what became of the child. The answer's descriptors are the guest's pidfd and the tops of its disks.
     pub(super) fn finish_start(&mut self, starting: Starting) -> (Answer, Vec<OwnedFd>) {
-        let Begun { mut child, group, volume, slot, mut watch, times } = starting.begun;
+        let Begun { mut child, group, disks, slot, mut watch, times } = starting.begun;
         let outcome = await_guest(&mut child).and_then(|()| {
-            let pidfd = child.pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?;
-            Ok(vec![pidfd, volume.top().at(Step::Disk, "dup", "the top of the disk")?])
+            let mut for_server = vec![child.pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?];
+            for disk in &disks {
+                for_server.push(disk.top().at(Step::Disk, "dup", "the top of the disk")?);
+            }
+            Ok(for_server)
         });
         match outcome {
             Ok(for_server) => {
                 let child_us = watch.lap_us();
                 let times = StartTimes { child_us, total_us: watch.total_us(), ..times };
-                let (pid, loop_device) = (child.pid.as_raw_nonzero().get(), volume.device());
-                let living = Living { pidfd: child.pidfd, group, volume: Some(volume), slot };
-                self.living.insert(starting.id, living);
-                (Answer::Started { pid, loop_device, times }, for_server)
+                let pid = child.pid.as_raw_nonzero().get();
+                self.living.insert(starting.id, Living { pidfd: child.pidfd, group, disks, slot });
+                (Answer::Started { pid, times }, for_server)
             }
             Err(error) => (Answer::Failed(Failure { error, undo: starting.undo.run() }), Vec::new()),
         }
+    }
+
+    /// Mounts the volumes of a sandbox, each once, whoever else has it.
+    fn open_volumes(&self, order: &StartOrder) -> Result<Vec<Disk>, SetupError> {
+        if order.volumes.len() > VOLUMES_MAX {
+            return Err(Errno::TOOBIG).at(Step::Disk, "count", "the volumes");
+        }
+        let open = |volume: &VolumeOrder| {
+            let image = self.data.volume(&volume.id);
+            match volume.device {
+                Some(device) => open_again(&image, device),
+                // What is in a volume outlives the sandboxes, and should outlive a crash of the host.
+                None => open_disk(&image, Fsync::HostDisk),
+            }
+        };
+        order.volumes.iter().map(open).collect()
     }
 
     /// Cables the child to the gateway. The cable goes with the child, and what it may reach with an undo.
@@ -232,7 +257,7 @@ impl Spawner {
         &self,
         order: &StartOrder,
         pid: Pid,
-        loop_device: u32,
+        disks: &[MountedDisk],
         directory: &Path,
     ) -> Result<(), SetupError> {
         const STEP: Step = Step::Record;
@@ -247,7 +272,11 @@ impl Spawner {
             start_ticks,
             id_range: order.id_range,
             network: order.network.clone(),
-            loop_device: Some(loop_device),
+            loop_device: disks.first().map(MountedDisk::device),
+            volumes: (order.volumes.iter())
+                .zip(disks.iter().skip(1))
+                .map(|(volume, disk)| VolumeRun { id: volume.id.clone(), loop_device: disk.device() })
+                .collect(),
         };
         Record::of(run).write(directory).at(STEP, "write", directory)
     }
@@ -292,8 +321,14 @@ fn make_expendable(child: Pid) -> Result<(), SetupError> {
     std::fs::write(&path, OOM_SCORE_ADJUSTMENT).at(Step::Clone, "write", &path)
 }
 
-/// Gives the child its ids, makes copies of the image's trees that show them with those ids, and the disk show its own.
-fn prepare_layers(order: &StartOrder, child: Pid, disk: BorrowedFd<'_>) -> Result<Vec<OwnedFd>, SetupError> {
+/// Gives the child its ids, makes copies of the image's trees that show them with those ids, and the disk and the volumes show
+/// theirs.
+fn prepare_layers(
+    order: &StartOrder,
+    child: Pid,
+    disk: &Disk,
+    volumes: &[Disk],
+) -> Result<Vec<OwnedFd>, SetupError> {
     const STEP: Step = Step::Layers;
     if order.lowers.is_empty() || order.lowers.len() > LOWERS_MAX {
         return Err(Errno::TOOBIG).at(STEP, "count", "the lowers of the image");
@@ -313,7 +348,10 @@ fn prepare_layers(order: &StartOrder, child: Pid, disk: BorrowedFd<'_>) -> Resul
         sys::mount::idmap(&copy, user_namespace.as_fd()).at(STEP, "idmap", &lower.source)?;
         layers.push(copy);
     }
-    sys::mount::idmap(disk, user_namespace.as_fd()).at(STEP, "idmap", "the disk")?;
+    sys::mount::idmap(&disk.mount, user_namespace.as_fd()).at(STEP, "idmap", "the disk")?;
+    for volume in volumes {
+        sys::mount::idmap(&volume.mount, user_namespace.as_fd()).at(STEP, "idmap", "a volume")?;
+    }
     Ok(layers)
 }
 

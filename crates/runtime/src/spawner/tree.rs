@@ -18,7 +18,7 @@ use rustix::process::{chdir, pivot_root};
 
 use crate::error::{At, SetupError, Step};
 use crate::filesystem::{MountOption, attach, copy_of, mount, whole_copy_of};
-use crate::layout::{LOWERS_MAX, in_spawner, tree};
+use crate::layout::{LOWERS_MAX, VOLUMES_MAX, in_spawner, tree};
 use crate::sys;
 
 /// Moves this process for good into a tree of its own that has `data_dir` and the `lower_roots` of the host.
@@ -57,6 +57,9 @@ pub(crate) fn enter(data_dir: &Path, lower_roots: &[PathBuf]) -> Result<(), Setu
     DirBuilder::new().mode(0o555).create(tree::EMPTY).at(STEP, "mkdir", tree::EMPTY)?;
     for index in 0..LOWERS_MAX {
         create_dir_all(tree::lower(index)).at(STEP, "mkdir", tree::lower(index))?;
+    }
+    for index in 0..VOLUMES_MAX {
+        create_dir_all(tree::volume(index)).at(STEP, "mkdir", tree::volume(index))?;
     }
     attach(STEP, &proc, Path::new("/proc"))?;
     attach(STEP, &sysfs, Path::new("/sys"))?;

@@ -14,7 +14,7 @@ use super::wire::{Answer, Usage, Verb};
 use crate::cgroup::{self, Group, Limits};
 use crate::disk::{open_again, open_to_read, top_directory};
 use crate::error::{At, SetupError, Step};
-use crate::guard::Volume;
+use crate::guard::MountedDisk;
 use crate::layout::{DISK, SOCKET};
 use crate::network::Reach;
 use crate::process;
@@ -57,17 +57,17 @@ impl Spawner {
             let group = self.group(&id)?.ok_or(Errno::NOENT).at(Step::Cgroup, "find", &id)?;
             let paused = group.is_frozen().map_err(|error| cgroup_error(Step::Freezer, &error))?;
             let mut for_server = vec![pidfd.try_clone().at(Step::Clone, "dup", "the pidfd")?];
-            let volume = match run.loop_device {
-                Some(device) => {
-                    let image = self.data.sandboxes().join(&id).join(DISK);
-                    let top = top_directory(open_again(&image, device)?.mount)?;
-                    for_server.push(top.try_clone().at(Step::Disk, "dup", "the top of the disk")?);
-                    Some(Volume::new(top, device, image))
-                }
-                None => None,
-            };
+            let own = run.loop_device.map(|device| (self.data.sandboxes().join(&id).join(DISK), device));
+            let of_volumes =
+                run.volumes.iter().map(|volume| (self.data.volume(&volume.id), volume.loop_device));
+            let mut disks = Vec::new();
+            for (image, device) in own.into_iter().chain(of_volumes) {
+                let top = top_directory(open_again(&image, device)?.mount)?;
+                for_server.push(top.try_clone().at(Step::Disk, "dup", "the top of the disk")?);
+                disks.push(MountedDisk::new(top, device, image));
+            }
             let slot = run.network.as_ref().map(|network| network.slot);
-            Ok(Some((Living { pidfd, group, volume, slot }, for_server, paused)))
+            Ok(Some((Living { pidfd, group, disks, slot }, for_server, paused)))
         };
         match found() {
             Ok(Some((living, for_server, paused))) => {

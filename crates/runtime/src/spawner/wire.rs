@@ -126,11 +126,35 @@ pub(crate) struct LowerOrder {
     pub(crate) source: PathBuf,
 }
 
+/// A volume.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct VolumeOrder {
+    /// Its id's text.
+    pub(crate) id: String,
+    /// Number of the loop device that it is mounted from already, and stays so; `None` if nobody has it mounted.
+    pub(crate) device: Option<u32>,
+}
+
+/// A directory of a volume in a sandbox.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct MountOrder {
+    /// Place of the volume in the order.
+    pub(crate) volume: usize,
+    /// Path inside.
+    pub(crate) at: PathBuf,
+    /// Beneath the volume's files; empty for all of them.
+    pub(crate) subpath: PathBuf,
+}
+
 /// Everything that a start needs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct StartOrder {
     pub(crate) id: String,
     pub(crate) lowers: Vec<LowerOrder>,
+    /// No two of them are the same.
+    pub(crate) volumes: Vec<VolumeOrder>,
+    /// Where they are inside, outer paths first.
+    pub(crate) mounts: Vec<MountOrder>,
     pub(crate) hostname: String,
     pub(crate) id_range: IdRange,
     pub(crate) memory_bytes: u64,
@@ -147,7 +171,7 @@ pub(crate) struct StartOrder {
 /// How long the parts of a start took, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartTimes {
-    /// Lock, loop device and mount of the disk.
+    /// Lock, loop device and mount of the disk, and of volumes.
     pub disk_us: u64,
     /// The cgroup and its limits.
     pub cgroup_us: u64,
@@ -181,9 +205,10 @@ pub(crate) struct Usage {
 pub(crate) enum Answer {
     /// The settings are in effect. The gateway's sockets come along, if there is a gateway and nobody holds them.
     Ready { network: NetworkState },
-    /// The guest runs. Its pidfd and the top directory of its disk come along.
-    Started { pid: i32, loop_device: u32, times: StartTimes },
-    /// What became of the sandbox. If it is alive, its pidfd and the top directory of its disk come along.
+    /// The guest runs. Its pidfd, the top directory of its disk and those of its volumes' disks come along.
+    Started { pid: i32, times: StartTimes },
+    /// What became of the sandbox. If it is alive, its pidfd and the top directories of its disks come
+    /// along, as with `Started`.
     Found { alive: bool, paused: bool },
     /// What the sandbox uses.
     Usage(Usage),
@@ -214,6 +239,6 @@ impl From<SetupError> for Failure {
 }
 
 /// What the spawner tells the child once its ids and its cgroup are in place. The layers come along as descriptors,
-/// one per lower in their order, and the disk after them.
+/// one per lower in their order, the disk, and one per volume in their order.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Go;

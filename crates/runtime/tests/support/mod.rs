@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lazaret_core::ports::{Lower, Rootfs, Runtime as _, RuntimeSpec};
-use lazaret_core::{EgressPolicy, Resources, SandboxId};
+use lazaret_core::{EgressPolicy, MountPath, Resources, SandboxId, Subpath, VolumeId, VolumeMount};
 use lazaret_runtime::cgroup::{Cgroups, Layout, Settings};
 use lazaret_runtime::spawner::Program;
 use lazaret_runtime::{IdSpace, NamespacesRuntime, NetworkConfig, RANGE_IDS, RuntimeConfig};
@@ -36,6 +36,7 @@ pub(crate) struct Host {
     config: RuntimeConfig,
     runtime: Option<NamespacesRuntime>,
     made: Mutex<Vec<SandboxId>>,
+    volumes: Mutex<Vec<VolumeId>>,
     _ids_lock: File,
 }
 
@@ -59,7 +60,14 @@ impl Host {
             spawner: Program::At(PathBuf::from(env!("CARGO_BIN_EXE_lazaret-spawner"))),
             ..RuntimeConfig::new(data_dir)
         };
-        Self { directory, config, runtime: None, made: Mutex::default(), _ids_lock: ids_lock }
+        Self {
+            directory,
+            config,
+            runtime: None,
+            made: Mutex::default(),
+            volumes: Mutex::default(),
+            _ids_lock: ids_lock,
+        }
     }
 
     pub(crate) fn config(&self) -> &RuntimeConfig {
@@ -155,6 +163,7 @@ impl Host {
             resources: Resources { disk_bytes: 64 << 20, memory_bytes: 256 << 20, ..Resources::default() },
             hostname: "box".to_owned(),
             network: EgressPolicy::Disabled,
+            volumes: Vec::new(),
         }
     }
 
@@ -166,6 +175,39 @@ impl Host {
         self.runtime().create(&spec).await.unwrap();
         self.runtime().start(&spec).await.unwrap();
         spec
+    }
+
+    pub(crate) fn image_of_volume(&self, id: VolumeId) -> PathBuf {
+        self.config.data_dir.join("volumes").join(format!("{id}.ext4"))
+    }
+
+    /// The loop devices of a volume. The kernel tells the name of an image as the spawner sees it.
+    pub(crate) fn devices_of_volume(&self, id: VolumeId) -> Vec<PathBuf> {
+        let image = format!("/volumes/{id}.ext4");
+        let devices = std::fs::read_dir("/sys/block").unwrap().flatten().map(|device| device.path());
+        let is_bound = |device: &PathBuf| {
+            let backing = std::fs::read_to_string(device.join("loop/backing_file"));
+            backing.is_ok_and(|file| file.trim_end().ends_with(&image))
+        };
+        devices.filter(is_bound).map(|device| Path::new("/dev").join(device.file_name().unwrap())).collect()
+    }
+
+    /// A volume of so many bytes.
+    pub(crate) async fn volume(&self, size_bytes: u64) -> VolumeId {
+        let id = VolumeId::from_bytes(*self.spec().id.as_bytes());
+        self.volumes.lock().unwrap().push(id);
+        self.runtime().create_volume(id, size_bytes).await.unwrap();
+        id
+    }
+
+    /// A sandbox that mounts a volume, or a directory of it.
+    pub(crate) fn with_volume(&self, id: VolumeId, path: &str, subpath: Option<&str>) -> RuntimeSpec {
+        let mount = VolumeMount {
+            volume: id,
+            path: MountPath::new(path).unwrap(),
+            subpath: subpath.map(|subpath| Subpath::new(subpath).unwrap()),
+        };
+        RuntimeSpec { volumes: vec![mount], ..self.spec() }
     }
 
     /// Everything of ours that is on the host now, one line each.
@@ -180,6 +222,10 @@ impl Host {
                 traces.push(format!("loop device of {file}"));
             }
         }
+        for id in self.volumes.lock().unwrap().iter() {
+            let devices = self.devices_of_volume(*id);
+            traces.extend(devices.iter().map(|device| format!("{} of {id}", device.display())));
+        }
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         traces.extend(
             mounts.lines().filter(|line| line.contains(&data_dir)).map(|line| format!("mount {line}")),
@@ -187,8 +233,10 @@ impl Host {
         let groups = self.cgroups().list().unwrap();
         traces.extend(groups.into_iter().map(|name| format!("cgroup {name}")));
         traces.extend(self.processes().iter().map(|process| format!("process {}", process.display())));
-        if let Ok(directories) = std::fs::read_dir(self.config.data_dir.join("sandboxes")) {
-            traces.extend(directories.flatten().map(|entry| format!("directory {}", entry.path().display())));
+        for kept in ["sandboxes", "volumes"] {
+            let entries = std::fs::read_dir(self.config.data_dir.join(kept));
+            let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());
+            traces.extend(paths.map(|path| format!("file {}", path.display())));
         }
         traces
     }
@@ -218,11 +266,15 @@ impl Host {
         Cgroups::open(&Layout::detect().unwrap(), &settings).unwrap()
     }
 
-    /// Deletes every sandbox of the test and looks that nothing is left of any.
+    /// Deletes every sandbox and volume of the test and looks that nothing is left of any.
     pub(crate) async fn finish(&self) {
         let made = self.made.lock().unwrap().clone();
         for id in made {
             self.runtime().delete(id).await.unwrap();
+        }
+        let volumes = self.volumes.lock().unwrap().clone();
+        for id in volumes {
+            self.runtime().delete_volume(id).await.unwrap();
         }
         assert_eq!(self.traces(), Vec::<String>::new(), "left behind");
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use lazaret_core::ports::Store;
 use lazaret_core::{
     Account, AccountId, Allowlist, CatalogueEntry, CatalogueEntryId, Digest, EgressPolicy, Event, EventKind,
-    FilePath, IdleAction, Key, KeyHash, KeyId, LeasePolicy, Reason, Recipe, Refusal, Resources, RoleStatus,
-    Sandbox, SandboxId, SandboxRole, Scope, Source, State, Template, TemplateId, TemplateSource,
-    TemplateState, Timestamp, Upload, UploadId,
+    FilePath, IdleAction, Key, KeyHash, KeyId, LeasePolicy, MountPath, Reason, Recipe, Refusal, Resources,
+    RoleStatus, Sandbox, SandboxId, SandboxRole, Scope, Source, State, Subpath, Template, TemplateId,
+    TemplateSource, TemplateState, Timestamp, Upload, UploadId, Volume, VolumeId, VolumeMount, VolumeState,
 };
 
 /// Sixteen bytes that hold `number`, for an id.
@@ -95,6 +95,24 @@ pub(crate) fn template(number: u64, account: AccountId) -> Template {
     }
 }
 
+pub(crate) fn volume_id(number: u64) -> VolumeId {
+    VolumeId::from_bytes(id_bytes(number))
+}
+
+/// A volume of a mebibyte.
+pub(crate) fn volume(number: u64, account: AccountId) -> Volume {
+    Volume {
+        id: volume_id(number),
+        account,
+        name: format!("volume {number}"),
+        size_bytes: 1 << 20,
+        state: VolumeState::Ready,
+        created_at: at(0),
+        last_used_at: None,
+        sequence: 0,
+    }
+}
+
 /// A sandbox with nothing that is optional.
 pub(crate) fn sandbox(number: u64, account: AccountId) -> Sandbox {
     Sandbox {
@@ -111,6 +129,7 @@ pub(crate) fn sandbox(number: u64, account: AccountId) -> Sandbox {
         template: None,
         start_command: Vec::new(),
         role: None,
+        volumes: Vec::new(),
         labels: BTreeMap::new(),
         public: false,
         lease: LeasePolicy::default(),
@@ -145,6 +164,14 @@ pub(crate) fn full_sandbox(number: u64, account: AccountId) -> Sandbox {
             status: RoleStatus::Failed,
             message: Some("no \"network\"".to_owned()),
         }),
+        volumes: vec![
+            VolumeMount {
+                volume: volume_id(3),
+                path: MountPath::new("/it's \"data\"").unwrap(),
+                subpath: Some(Subpath::new("users/\u{e4}").unwrap()),
+            },
+            VolumeMount { volume: volume_id(4), path: MountPath::new("/srv").unwrap(), subpath: None },
+        ],
         labels: pairs(&[("team", "a"), ("", "")]),
         public: true,
         lease: LeasePolicy {

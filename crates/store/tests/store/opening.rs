@@ -97,10 +97,11 @@ async fn a_database_of_version_1_is_migrated_with_all_it_holds() {
     let account = nouns::account(1);
     assert_eq!(store.list_accounts().await.unwrap(), std::slice::from_ref(&account));
     assert_eq!(store.list_keys(account.id).await.unwrap(), [nouns::key(1, account.id)]);
-    // A sandbox of that time had neither template nor start command.
+    // A sandbox of that time had neither template nor start command nor volumes.
     let mut sandbox = nouns::full_sandbox(1, account.id);
     sandbox.template = None;
     sandbox.start_command = Vec::new();
+    sandbox.volumes = Vec::new();
     sandbox.sequence = 4;
     // What that version did not know.
     sandbox.public = false;

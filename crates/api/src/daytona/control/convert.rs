@@ -6,6 +6,7 @@ use lazaret_core::{Caller, Sandbox, State};
 
 use super::base::Base;
 use super::server::REGION;
+use super::volumes::SandboxVolume;
 use super::{lease, network, wire};
 use crate::daytona::time::iso8601;
 use crate::ids;
@@ -46,7 +47,7 @@ pub(super) fn sandbox(app: &App, base: &Base, sandbox: Sandbox) -> wire::Sandbox
         auto_archive_interval,
         auto_delete_interval,
         auto_destroy_at: sandbox.lease.life.map(|life| iso8601(sandbox.created_at.after(life))),
-        volumes: [],
+        volumes: sandbox.volumes.into_iter().map(SandboxVolume::from).collect(),
         created_at: iso8601(sandbox.created_at),
         updated_at: iso8601(sandbox.state_since),
         last_activity_at: iso8601(sandbox.last_active_at),

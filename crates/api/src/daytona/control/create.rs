@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lazaret_core::{
     BuildSource, BuildSpec, CacheUse, Caller, EgressPolicy, Error, Image, NameUse, ResourceChanges,
-    Resources, SandboxSpec, Template,
+    Resources, SandboxSpec, Template, WantedMount,
 };
 use serde_json::{Map, Value};
 
@@ -28,6 +28,7 @@ pub(super) async fn spec(app: &App, caller: &Caller, new: NewSandbox) -> Result<
         new.domain_allow_list.as_deref(),
     )?;
     let lease = lease::policy(&new)?;
+    let volumes = new.volumes.unwrap_or_default();
     let mut template = None;
     let image = match (&new.build_info, new.snapshot.as_deref().map(str::trim).unwrap_or_default()) {
         (Some(_), snapshot) if !snapshot.is_empty() => {
@@ -69,6 +70,7 @@ pub(super) async fn spec(app: &App, caller: &Caller, new: NewSandbox) -> Result<
         env: texts("env", new.env.unwrap_or_default())?,
         labels: texts("labels", new.labels.unwrap_or_default())?,
         public: new.public.unwrap_or_default(),
+        volumes: volumes.into_iter().map(WantedMount::try_from).collect::<Result<_, Error>>()?,
         ..SandboxSpec::default()
     })
 }
@@ -132,7 +134,6 @@ fn refuse_what_is_not_built(new: &NewSandbox) -> Result<(), Failure> {
         ("gpu", new.gpu.is_some_and(|count| count > 0)),
         ("kvm", new.kvm == Some(true)),
         ("spot", new.spot == Some(true)),
-        ("volumes", is_list(&new.volumes)),
         ("secrets", is_list(&new.secrets)),
         ("linkedSandbox", is_text(&new.linked_sandbox)),
         ("outboundProxyUrl", is_text(&new.outbound_proxy_url)),

@@ -11,6 +11,7 @@ use utoipa::OpenApi;
 
 use super::{
     api_keys, changes, events, listing, organizations, previews, sandboxes, server, snapshots, unsupported,
+    volumes,
 };
 use crate::daytona::document::{Key, text};
 use crate::daytona::toolbox;
@@ -59,6 +60,7 @@ pub fn open_api() -> String {
         previews::preview, previews::sign, previews::expire, previews::signing_key, previews::rotate_signing_key,
         snapshots::of_sandbox, snapshots::list, snapshots::create, snapshots::show, snapshots::delete,
         snapshots::activate, snapshots::deactivate,
+        volumes::list, volumes::create, volumes::show, volumes::show_by_name, volumes::delete,
         organizations::list, organizations::show, organizations::usage, organizations::me, organizations::regions,
         organizations::show_region, organizations::shared_regions,
         api_keys::list, api_keys::create, api_keys::show, api_keys::delete,

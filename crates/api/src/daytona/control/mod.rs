@@ -7,6 +7,7 @@
 //! | `events.rs` | what happens to sandboxes, over a WebSocket |
 //! | `previews.rs` | addresses of ports, and keys for signed file requests |
 //! | `snapshots.rs` | snapshots, which are templates |
+//! | `volumes.rs` | volumes, and those of a sandbox |
 //! | `organizations.rs`, `api_keys.rs`, `server.rs` | what clients ask around them |
 //! | `document.rs` | the OpenAPI documents of this API and of the toolbox |
 //! | `unsupported.rs` | what this server does not do, told as that |
@@ -37,6 +38,7 @@ mod server;
 mod snapshots;
 mod target;
 mod unsupported;
+mod volumes;
 mod wire;
 
 pub use document::open_api;

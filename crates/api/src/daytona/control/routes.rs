@@ -5,7 +5,7 @@ use axum::http::Method;
 use super::error::Control;
 use super::{
     api_keys, changes, document, events, listing, organizations, previews, sandboxes, server, snapshots,
-    unsupported,
+    unsupported, volumes,
 };
 use crate::routing::Routes;
 
@@ -17,7 +17,7 @@ const OWNED: [&str; 10] = [
     "/api/api-keys/{name}",
     "/api/users/me",
     "/api/snapshots/{snapshot}",
-    "/api/volumes",
+    "/api/volumes/{volume}",
     "/api/secret",
     "/api/warm-pools",
     "/api/object-storage",
@@ -76,6 +76,11 @@ pub(crate) fn routes() -> Routes<Control> {
         .on(DELETE, "/snapshots/{snapshot}", snapshots::delete)
         .on(POST, "/snapshots/{snapshot}/activate", snapshots::activate)
         .on(POST, "/snapshots/{snapshot}/deactivate", snapshots::deactivate)
+        .on(GET, "/volumes", volumes::list)
+        .on(POST, "/volumes", volumes::create)
+        .on(GET, "/volumes/{volume}", volumes::show)
+        .on(DELETE, "/volumes/{volume}", volumes::delete)
+        .on(GET, "/volumes/by-name/{volume}", volumes::show_by_name)
         .on(GET, "/organizations", organizations::list)
         .on(GET, "/organizations/{organization}", organizations::show)
         .on(GET, "/organizations/{organization}/usage", organizations::usage)

@@ -27,11 +27,9 @@ const OF_A_SANDBOX: [(Method, &str, &str); 8] = [
 ];
 
 /// Of the account.
-const OF_AN_ACCOUNT: [(Method, &str, &str); 7] = [
+const OF_AN_ACCOUNT: [(Method, &str, &str); 5] = [
     (Method::GET, "/sandbox/ssh-access/validate", "SSH access"),
     (Method::GET, "/object-storage/push-access", "build contexts; `lazaret image build` takes them"),
-    (Method::GET, "/volumes", "volumes"),
-    (Method::POST, "/volumes", "volumes"),
     (Method::POST, "/secret", "secrets of an organization"),
     (Method::POST, "/warm-pools", "warm pools"),
     (

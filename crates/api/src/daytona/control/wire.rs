@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::volumes::SandboxVolume;
+
 /// A sandbox. Numbers are whole, since the clients refuse any other.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -38,8 +40,7 @@ pub(super) struct Sandbox {
     pub(super) auto_delete_interval: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) auto_destroy_at: Option<String>,
-    #[schema(value_type = Vec<Object>, max_items = 0)]
-    pub(super) volumes: [(); 0],
+    pub(super) volumes: Vec<SandboxVolume>,
     pub(super) created_at: String,
     pub(super) updated_at: String,
     pub(super) last_activity_at: String,
@@ -71,12 +72,11 @@ pub(super) struct NewSandbox {
     pub(super) auto_delete_interval: Option<i64>,
     pub(super) ttl_minutes: Option<i64>,
     pub(super) build_info: Option<NewBuild>,
+    pub(super) volumes: Option<Vec<SandboxVolume>>,
     // What follows is known so that it is refused, and not ignored.
     pub(super) gpu: Option<i64>,
     pub(super) kvm: Option<bool>,
     pub(super) spot: Option<bool>,
-    #[schema(value_type = Option<Vec<Object>>)]
-    pub(super) volumes: Option<Vec<Value>>,
     #[schema(value_type = Option<Vec<Object>>)]
     pub(super) secrets: Option<Vec<Value>>,
     pub(super) linked_sandbox: Option<String>,

@@ -6,15 +6,16 @@ use lazaret_core::ports::{EgressUsage, Usage};
 use lazaret_core::services::SandboxFilter;
 use lazaret_core::{
     Allowlist, EgressPolicy, Error, FilePath, LeaseChanges, LeasePolicy, Life, NameUse, PageRequest,
-    ResourceChanges, Result, SandboxChanges, SandboxId, SandboxSpec, State,
+    ResourceChanges, Result, SandboxChanges, SandboxId, SandboxSpec, State, WantedMount,
 };
 
 use super::wire;
 use crate::failure::{Failure, FieldProblem, Part, Rejection};
 use crate::ids;
 use crate::native::time::rfc3339;
+use crate::native::volumes::wire::VolumeMount;
 
-/// Sandboxes of a page whose asker names no limit, and the most that one may ask for.
+/// Things of a page whose asker names no limit, and the most that one may ask for.
 const LIMIT_DEFAULT: u32 = 100;
 const LIMIT_MAX: u32 = 1000;
 
@@ -35,6 +36,7 @@ impl From<lazaret_core::Sandbox> for wire::Sandbox {
             start_command: sandbox.start_command,
             role: sandbox.role.map(wire::SandboxRole::from),
             network: sandbox.network.unwrap_or_default().into(),
+            volumes: sandbox.volumes.into_iter().map(VolumeMount::from).collect(),
             labels: sandbox.labels,
             public: sandbox.public,
             lease: sandbox.lease.into(),
@@ -172,6 +174,7 @@ impl wire::NewSandbox {
     /// What the core is asked for, where bounds that were left out are taken from `defaults`.
     pub(super) fn into_spec(self, defaults: lazaret_core::Resources) -> Result<SandboxSpec, Failure> {
         let files = self.files.unwrap_or_default().into_iter().enumerate();
+        let volumes = self.volumes.unwrap_or_default();
         Ok(SandboxSpec {
             name: self.name,
             name_use: match self.unique_name {
@@ -187,6 +190,7 @@ impl wire::NewSandbox {
             start_command: self.start_command,
             role: self.role,
             network: self.network.map(EgressPolicy::try_from).transpose()?,
+            volumes: volumes.into_iter().map(WantedMount::try_from).collect::<Result<_>>()?,
             labels: self.labels.unwrap_or_default(),
             public: self.public.unwrap_or_default(),
             lease: self.lease.unwrap_or_default().into(),
@@ -216,10 +220,7 @@ fn absolute(field: &str, path: String) -> Result<FilePath, Failure> {
 impl wire::ListQuery {
     /// What the core is asked for.
     pub(super) fn into_request(self) -> Result<(SandboxFilter, PageRequest<SandboxId>), Rejection> {
-        let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(Rejection::query("limit", format!("must be from 1 to {LIMIT_MAX}, not {limit}")));
-        }
+        let (limit, order) = page(self.limit, self.order)?;
         let after = match &self.after {
             Some(text) => Some(
                 ids::parse_sandbox(text)
@@ -227,11 +228,6 @@ impl wire::ListQuery {
             ),
             None => None,
         };
-        let order = match self.order {
-            Some(wire::Order::Asc) => lazaret_core::Order::Ascending,
-            Some(wire::Order::Desc) | None => lazaret_core::Order::Descending,
-        };
-        let limit = usize::try_from(limit).expect("the largest limit fits");
         let filter = SandboxFilter {
             name: self.name,
             states: self.state.as_deref().map_or(Ok(Vec::new()), states)?,
@@ -239,6 +235,22 @@ impl wire::ListQuery {
         };
         Ok((filter, PageRequest { limit, order, after }))
     }
+}
+
+/// Size and direction of a page, as every list here takes them.
+pub(in crate::native) fn page(
+    limit: Option<u32>,
+    order: Option<wire::Order>,
+) -> Result<(usize, lazaret_core::Order), Rejection> {
+    let limit = limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(Rejection::query("limit", format!("must be from 1 to {LIMIT_MAX}, not {limit}")));
+    }
+    let order = match order {
+        Some(wire::Order::Asc) => lazaret_core::Order::Ascending,
+        Some(wire::Order::Desc) | None => lazaret_core::Order::Descending,
+    };
+    Ok((usize::try_from(limit).expect("the largest limit fits"), order))
 }
 
 fn states(text: &str) -> Result<Vec<State>, Rejection> {

@@ -3,6 +3,8 @@
 mod convert;
 pub(super) mod wire;
 
+pub(super) use convert::page;
+
 use std::time::Duration;
 
 use axum::extract::State;

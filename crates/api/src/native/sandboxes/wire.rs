@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::native::volumes::wire::VolumeMount;
+
 /// A sandbox.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Sandbox {
@@ -36,6 +38,8 @@ pub(crate) struct Sandbox {
     pub(crate) role: Option<SandboxRole>,
     /// What it may reach.
     pub(crate) network: Network,
+    /// Volumes that it mounts.
+    pub(crate) volumes: Vec<VolumeMount>,
     /// Labels.
     pub(crate) labels: BTreeMap<String, String>,
     /// Whoever has the address of one of its ports may see what is there, without a key.
@@ -165,6 +169,8 @@ pub(crate) struct NewSandbox {
     pub(crate) role: Option<String>,
     /// What it may reach; the server's default if it is absent.
     pub(crate) network: Option<Network>,
+    /// Volumes to mount; at most eight.
+    pub(crate) volumes: Option<Vec<VolumeMount>>,
     /// Labels.
     pub(crate) labels: Option<BTreeMap<String, String>>,
     /// Whoever has the address of one of its ports may see what is there; false if it is absent.

@@ -149,6 +149,7 @@ impl Worker {
             template: None,
             start_command: Vec::new(),
             role: None,
+            volumes: Vec::new(),
             labels: std::collections::BTreeMap::new(),
             lease: LeasePolicy::default(),
             state: State::Running,

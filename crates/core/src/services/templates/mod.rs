@@ -13,7 +13,7 @@ pub(super) use self::table::Templates as Table;
 use super::context::Context;
 use super::image_collection;
 use super::sandboxes::find_current;
-use crate::template::check_template_name;
+use crate::template::check_handle;
 use crate::{
     Caller, Decision, Error, EventKind, Image, Kind, Limit, NewTemplate, Recipe, Result, Sandbox, Scope,
     Template, TemplateId, TemplateSource, TemplateState, Verb, limits,
@@ -108,7 +108,7 @@ impl Templates {
         state: TemplateState,
         image: Option<&Image>,
     ) -> Result<Template> {
-        check_template_name(&new.name)?;
+        check_handle(&new.name)?;
         let recipe = recipe(&new, origin, self.context.settings.default_resources);
         recipe.check()?;
         self.context.settings.tier(&caller.tier).allow(&recipe.resources)?;

@@ -16,6 +16,7 @@ pub(crate) mod sandboxes;
 pub(crate) mod secrets;
 pub(crate) mod templates;
 pub(crate) mod uploads;
+pub(crate) mod volumes;
 
 /// An empty store. `keep` is dropped last: it removes what the store is on.
 pub(crate) struct OpenedStore {
@@ -81,6 +82,13 @@ macro_rules! of_a_store {
             templates {
                 every_field_of_a_template_reads_back
                 a_templates_name_is_unique_within_its_account
+            }
+            volumes {
+                every_field_of_a_volume_reads_back_to_its_own_account
+                a_volumes_name_is_unique_within_its_account
+                quotas_take_the_last_volume_and_the_last_byte_and_not_one_more
+                volumes_made_at_once_share_a_quota_exactly
+                pages_of_volumes_go_on_behind_one_that_was_deleted
             }
             domain_secrets {
                 secrets_read_back_and_may_be_there_before_their_sandbox

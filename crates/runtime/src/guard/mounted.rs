@@ -26,16 +26,16 @@ const TRIM_MIN_BYTES: u64 = 64 * 1024;
 const RESERVED_SHARE: u64 = 50;
 const RESERVED_MAX_BLOCKS: u64 = 4096;
 
-/// A disk that is mounted for as long as this lives.
+/// A disk, of a sandbox or of a volume, that is mounted for as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Volume {
+pub(crate) struct MountedDisk {
     root: OwnedFd,
     device: u32,
     /// The file that it is in.
     image: PathBuf,
 }
 
-impl Volume {
+impl MountedDisk {
     /// `root` is the top directory of the disk, `device` the number of its loop device.
     pub(crate) fn new(root: OwnedFd, device: u32, image: PathBuf) -> Self {
         Self { root, device, image }
@@ -89,7 +89,7 @@ impl Volume {
     /// Lets a disk that was just mounted take `bytes` and no more, if it could take more at all.
     ///
     /// # Errors
-    /// As [`Volume::measure`] and [`Volume::grant`].
+    /// As [`MountedDisk::measure`] and [`MountedDisk::grant`].
     pub(crate) fn grant_first(&self, bytes: u64) -> io::Result<()> {
         if bytes >= std::fs::metadata(&self.image)?.len() {
             return Ok(());
