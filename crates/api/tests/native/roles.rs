@@ -5,8 +5,8 @@ use std::time::Duration;
 use lazaret_core::limits;
 use serde_json::{Value, json};
 
+use crate::at;
 use crate::support::{DEADLINE, Server, eventually};
-use crate::{at, core_id};
 
 const SANDBOXES: &str = "/lazaret/v1/sandboxes";
 
@@ -160,12 +160,16 @@ async fn a_sandbox_is_in_use_while_its_role_is_applied() {
 async fn a_role_that_takes_too_long_fails() {
     let server = Server::start().await;
     let (id, _) = made(&server, "slow").await;
-    eventually("it runs", || server.guest.running() == 1).await;
-    let admin = server.admin().await;
-    // Time that nobody uses passes at once from here on.
+    let begun = async {
+        while told(&server).await != steps(&["started", "script"]) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, begun).await.expect("it waits");
+    // The limit is a timer inside, which this brings to its end.
     tokio::time::pause();
-    tokio::time::sleep(limits::ROLE_TIMEOUT + Duration::from_secs(1)).await;
+    tokio::time::advance(limits::ROLE_TIMEOUT + Duration::from_secs(1)).await;
     tokio::time::resume();
-    let role = server.services.sandboxes.get(&admin, core_id(&id)).await.unwrap().role.unwrap();
-    assert_eq!(role.message.as_deref(), Some("it was not done within 300 s"));
+    let want = json!({"id": "slow", "status": "failed", "message": "it was not done within 300 s"});
+    assert_eq!(settled(&server, &id).await, want);
 }
