@@ -26,6 +26,18 @@ fn check(program: &Path, script: &str, arguments: &[&Path]) {
 /// The same against a server that has been started already.
 #[track_caller]
 fn check_against(server: &Server, program: &Path, script: &str, arguments: &[&Path]) {
+    check_with(server, program, script, arguments, &[]);
+}
+
+/// The same with more variables.
+#[track_caller]
+fn check_with(
+    server: &Server,
+    program: &Path,
+    script: &str,
+    arguments: &[&Path],
+    variables: &[(&str, &str)],
+) {
     let mut command = Command::new(program);
     command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script))
@@ -37,7 +49,8 @@ fn check_against(server: &Server, program: &Path, script: &str, arguments: &[&Pa
         .env("LAZARET_API_KEY", KEY)
         .env("DAYTONA_API_URL", format!("{}/api", server.url()))
         .env("DAYTONA_API_KEY", KEY)
-        .env("LAZARET_PROGRAM", binary());
+        .env("LAZARET_PROGRAM", binary())
+        .envs(variables.iter().copied());
     let output = command.output().unwrap_or_else(|error| panic!("start {}: {error}", program.display()));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(
@@ -116,6 +129,14 @@ fn the_asynchronous_daytona_package_does_so_for_several_at_once() {
 #[test]
 fn the_daytona_package_of_node_makes_changes_archives_and_deletes_sandboxes() {
     check(Path::new("node"), "daytona/control.mjs", &[]);
+}
+
+#[test]
+fn the_daytona_packages_wait_for_states_by_asking_where_they_are_told_to() {
+    let server = Server::start();
+    let polling = [("DAYTONA_USE_DEPRECATED_POLLING", "true")];
+    check_with(&server, &daytona(), "daytona/control_async.py", &[], &polling);
+    check_with(&server, Path::new("node"), "daytona/control.mjs", &[], &polling);
 }
 
 #[test]

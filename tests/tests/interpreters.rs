@@ -373,6 +373,28 @@ fn a_context_keeps_variables_shows_values_and_tells_of_errors() -> Result<()> {
 }
 
 #[test]
+fn figures_are_shown_in_contexts_and_saved_in_runs() -> Result<()> {
+    let sandbox = Sandbox::new()?;
+    let context = sandbox.context()?;
+    let pictures = |done: &Value| -> Vec<bool> {
+        let shown = done["shown"].as_array().into_iter().flatten();
+        let kinds = shown.map(|value| value["representations"].as_array().into_iter().flatten());
+        kinds.map(|mut kinds| kinds.any(|kind| kind["media_type"] == "image/png")).collect()
+    };
+    let done = sandbox
+        .cell(&context, "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.show()\nplt.figure()")?;
+    ensure!(pictures(&done) == [true, true] && done["error"].is_null(), "{done}");
+    let done = sandbox.cell(&context, "plt.get_fignums()")?;
+    ensure!(done["shown"][0]["representations"][0]["text"] == "[]", "what was shown is closed: {done}");
+
+    let save = "import matplotlib.pyplot as plt, os\nplt.plot([1, 2])\nplt.savefig('/tmp/figure.png')\n\
+                print(os.path.getsize('/tmp/figure.png') > 1000)";
+    let done = sandbox.native.run(&sandbox.id, "python", save)?;
+    ensure!(done["stdout"] == "True\n", "{done}");
+    Ok(())
+}
+
+#[test]
 fn a_cell_is_interrupted_and_a_context_that_does_not_listen_is_ended() -> Result<()> {
     let sandbox = Sandbox::new()?;
     let context = sandbox.context()?;

@@ -56,6 +56,12 @@ pub(crate) const OF_TESTS: &[Need] = &[
     Need { package: "mmdebstrap", probe: ("mmdebstrap", &["--version"]), why: "a Debian image is made" },
     Need { package: "busybox-static", probe: ("/bin/busybox", &["true"]), why: "an image without libc" },
     Need {
+        package: "python3-matplotlib",
+        // As below.
+        probe: ("/usr/bin/python3", &["-c", "import matplotlib"]),
+        why: "figures of code in the host image",
+    },
+    Need {
         package: "python3-requests",
         // Debian's own interpreter, which is the one in the host image.
         probe: ("/usr/bin/python3", &["-c", "import requests"]),

@@ -219,6 +219,8 @@ pub struct Figure {
     pub title: String,
     /// The picture, a PNG as the code in the sandbox claims.
     pub png: Bytes,
+    /// What is drawn in it, as JSON as the code in the sandbox claims; empty where nobody can tell.
+    pub drawing: Bytes,
 }
 
 /// A background exec as the guest lists it.

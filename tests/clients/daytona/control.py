@@ -27,19 +27,12 @@ from daytona.common.errors import (
     DaytonaNotFoundError,
     DaytonaValidationError,
 )
+from support import raises
 
 # An image of the test's own to build on: the built-in one is the host's own /usr, on which nothing can be built.
 BASE = "busybox:1"
 URL, KEY = os.environ["LAZARET_URL"], os.environ["LAZARET_API_KEY"]
 GIB = 1 << 30
-
-
-def raises(kind, fn, *args, **kw):
-    try:
-        fn(*args, **kw)
-    except kind as error:
-        return error
-    raise AssertionError(f"{fn} did not raise {kind.__name__}")
 
 
 def file(sandbox, path, content=None):

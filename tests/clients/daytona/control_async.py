@@ -5,14 +5,7 @@ import sys
 
 from daytona import AsyncDaytona, CreateSandboxFromSnapshotParams, ListSandboxesQuery
 from daytona.common.errors import DaytonaConflictError, DaytonaNotFoundError
-
-
-async def raises(kind, awaitable):
-    try:
-        await awaitable
-    except kind as error:
-        return error
-    raise AssertionError(f"{kind.__name__} was not raised")
+from support import raises_async
 
 
 async def main():
@@ -21,7 +14,7 @@ async def main():
         create = lambda name: client.create(CreateSandboxFromSnapshotParams(name=name, labels={"suite": "async"}))
         made = await asyncio.gather(*map(create, names))
         assert {s.state.value for s in made} == {"started"}
-        await raises(DaytonaConflictError, create(names[0]))
+        await raises_async(DaytonaConflictError, create(names[0]))
         found = [s.name async for s in client.list(ListSandboxesQuery(labels={"suite": "async"}, limit=3))]
         assert sorted(found) == names, found
         first = await client.get(names[0])
@@ -31,7 +24,7 @@ async def main():
         await first.start()
         assert first.state.value == "started"
         await asyncio.gather(*(s.delete(wait=True) for s in made))
-        await raises(DaytonaNotFoundError, client.get(names[0]))
+        await raises_async(DaytonaNotFoundError, client.get(names[0]))
     print("ok")
 
 

@@ -14,16 +14,9 @@ from daytona.common.errors import (
     DaytonaNotFoundError,
     DaytonaValidationError,
 )
+from support import raises
 
 MIB = 1 << 20
-
-
-def raises(kind, fn, *args, **kw):
-    try:
-        fn(*args, **kw)
-    except kind as error:
-        return error
-    raise AssertionError(f"{fn} did not raise {kind.__name__}")
 
 
 def contents(fs):

@@ -5,14 +5,7 @@ import sys
 
 from daytona import AsyncDaytona, CreateSandboxFromSnapshotParams, FileDownloadRequest, FileUpload
 from daytona.common.errors import DaytonaFileNotFoundError, DaytonaGitRepoNotFoundError
-
-
-async def raises(kind, awaitable):
-    try:
-        await awaitable
-    except kind as error:
-        return error
-    raise AssertionError(f"{kind.__name__} was not raised")
+from support import raises_async
 
 
 async def main():
@@ -25,7 +18,7 @@ async def main():
             got = await fs.download_files(asked)
             assert [one.result for one in got[:20]] == [b"x" * n for n in range(20)]
             assert got[20].error_details.status_code == 404
-            await raises(DaytonaFileNotFoundError, fs.download_file("many/none"))
+            await raises_async(DaytonaFileNotFoundError, fs.download_file("many/none"))
             assert len(await fs.list_files("many")) == 20
             assert (await fs.get_file_info("many/7 é.txt")).size == 7
             assert len((await fs.search_files("many", "1? *.txt")).files) == 10
@@ -38,7 +31,7 @@ async def main():
             status = await git.status("repo")
             assert (status.current_branch, status.file_status) == ("main", []), status
             assert commit.sha and (await git.branches("repo")).branches == ["main"]
-            await raises(DaytonaGitRepoNotFoundError, git.status("many"))
+            await raises_async(DaytonaGitRepoNotFoundError, git.status("many"))
         finally:
             await sandbox.delete()
     print("ok")

@@ -28,6 +28,7 @@ from daytona.common.errors import (
     DaytonaGitTransportFailedError,
     DaytonaValidationError,
 )
+import support
 
 URL, KEY = os.environ["LAZARET_URL"], os.environ["LAZARET_API_KEY"]
 SERVER = pathlib.Path(__file__).parents[2] / "git" / "server.py"
@@ -35,12 +36,9 @@ PASSWORD = "hunter2-of-the-daytona-tests"
 
 
 def raises(kind, fn, *args, **kw):
-    try:
-        fn(*args, **kw)
-    except kind as error:
-        assert PASSWORD not in str(error)
-        return error
-    raise AssertionError(f"{fn} did not raise {kind.__name__}")
+    error = support.raises(kind, fn, *args, **kw)
+    assert PASSWORD not in str(error)
+    return error
 
 
 def execute(sandbox, command, **more):

@@ -14,14 +14,7 @@ from daytona.common.errors import (
     DaytonaTimeoutError,
 )
 from daytona_toolbox_api_client.exceptions import ApiException
-
-
-def raises(kind, fn, *args, **kw):
-    try:
-        fn(*args, **kw)
-    except kind as error:
-        return error
-    raise AssertionError(f"{fn} did not raise {kind.__name__}")
+from support import raises
 
 
 def execs(process, work):

@@ -7,14 +7,7 @@ import asyncio
 
 from daytona import AsyncDaytona, CodeRunParams, CreateSandboxFromSnapshotParams, PtySize, SessionExecuteRequest
 from daytona.common.errors import DaytonaProcessExecutionTimeoutError
-
-
-async def raises(kind, awaitable):
-    try:
-        await awaitable
-    except kind as error:
-        return error
-    raise AssertionError(f"nothing raised {kind.__name__}")
+from support import raises_async
 
 
 async def session(process, name):
@@ -58,7 +51,7 @@ async def main():
                 *(process.code_run(code, CodeRunParams(argv=[str(n)])) for n in range(8))
             )
             assert [r.result for r in results] == [f"{n}\n" for n in range(8)]
-            await raises(DaytonaProcessExecutionTimeoutError, process.exec("sleep 30", timeout=1))
+            await raises_async(DaytonaProcessExecutionTimeoutError, process.exec("sleep 30", timeout=1))
             await asyncio.gather(*(session(process, f"s{n}") for n in range(3)))
             await asyncio.gather(*(terminal(process, f"p{n}") for n in range(3)))
             r = await sandbox.code_interpreter.run_code("x = 1\nprint(x)")

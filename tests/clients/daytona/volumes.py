@@ -7,14 +7,7 @@ import sys
 
 from daytona import CreateSandboxFromSnapshotParams, Daytona, VolumeMount
 from daytona.common.errors import DaytonaConflictError, DaytonaError, DaytonaNotFoundError, DaytonaValidationError
-
-
-def raises(kind, fn, *args, **kw):
-    try:
-        fn(*args, **kw)
-    except kind as error:
-        return error
-    raise AssertionError(f"{fn} did not raise {kind.__name__}")
+from support import raises
 
 
 def sandbox(client, name, *mounts):

@@ -5,14 +5,7 @@ import sys
 
 from daytona import AsyncDaytona, CreateSandboxFromSnapshotParams, VolumeMount
 from daytona.common.errors import DaytonaConflictError, DaytonaNotFoundError
-
-
-async def raises(kind, awaitable):
-    try:
-        await awaitable
-    except kind as error:
-        return error
-    raise AssertionError(f"{kind.__name__} was not raised")
+from support import raises_async
 
 
 async def main():
@@ -26,11 +19,11 @@ async def main():
         for box in boxes:
             seen = await box.process.exec("cat /data/*")
             assert seen.result.split() == ["0", "1", "2", "3"], seen.result
-        await raises(DaytonaConflictError, client.volume.delete(volume))
+        await raises_async(DaytonaConflictError, client.volume.delete(volume))
         await asyncio.gather(*(box.delete(wait=True) for box in boxes))
         await client.volume.delete(volume)
         assert await client.volume.list() == []
-        await raises(DaytonaNotFoundError, client.volume.get("async"))
+        await raises_async(DaytonaNotFoundError, client.volume.get("async"))
     print("ok")
 
 

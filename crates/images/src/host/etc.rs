@@ -97,6 +97,8 @@ const COPIED: &[&str] = &[
     "xml",
     "sgml",
     "X11/rgb.txt",
+    // Debian's matplotlib does not load without it.
+    "matplotlibrc",
     "glvnd",
     "OpenCL",
     "vulkan",

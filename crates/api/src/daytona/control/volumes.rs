@@ -80,24 +80,24 @@ pub(super) async fn create(
 }
 
 /// A volume.
-#[utoipa::path(get, path = "/volumes/{volumeId}", operation_id = "getVolume", tag = "volumes",
-    params(("volumeId" = String, Path, description = "Its id, or its name")),
+#[utoipa::path(get, path = "/volumes/{volume}", operation_id = "getVolume", tag = "volumes",
+    params(("volume" = String, Path, description = "Its id, or its name")),
     responses((status = 200, body = VolumeShown), (status = "default", body = ErrorBody)))]
 pub(super) async fn show(AppState(app): AppState<App>, asked: Asked) -> Result<Json<VolumeShown>, Failure> {
     Ok(Json((&app.core.volumes.get(&asked.caller, name(&asked)?).await?).into()))
 }
 
 /// A volume, by its name.
-#[utoipa::path(get, path = "/volumes/by-name/{name}", operation_id = "getVolumeByName", tag = "volumes",
-    params(("name" = String, Path, description = "Its name, or its id")),
+#[utoipa::path(get, path = "/volumes/by-name/{volume}", operation_id = "getVolumeByName", tag = "volumes",
+    params(("volume" = String, Path, description = "Its name, or its id")),
     responses((status = 200, body = VolumeShown), (status = "default", body = ErrorBody)))]
 pub(super) async fn show_by_name(app: AppState<App>, asked: Asked) -> Result<Json<VolumeShown>, Failure> {
     show(app, asked).await
 }
 
 /// Delete a volume that no sandbox mounts, with what is in it.
-#[utoipa::path(delete, path = "/volumes/{volumeId}", operation_id = "deleteVolume", tag = "volumes",
-    params(("volumeId" = String, Path, description = "Its id, or its name")),
+#[utoipa::path(delete, path = "/volumes/{volume}", operation_id = "deleteVolume", tag = "volumes",
+    params(("volume" = String, Path, description = "Its id, or its name")),
     responses((status = 200), (status = "default", body = ErrorBody)))]
 pub(super) async fn delete(AppState(app): AppState<App>, asked: Asked) -> Result<StatusCode, Failure> {
     app.core.volumes.delete(&asked.caller, name(&asked)?).await?;

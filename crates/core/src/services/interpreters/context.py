@@ -143,24 +143,6 @@ def show_figures(*_, **__):
             display(pyplot.figure(number))
 
 
-def canvas(name):
-    """What matplotlib asks of the backend below; imported when it does."""
-    if name == "FigureCanvas":
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        return FigureCanvasAgg
-    raise AttributeError(name)
-
-
-def offer_backend():
-    """Makes a matplotlib backend that shows figures as results. Who chose another keeps it."""
-    backend = type(sys)("lazaret_figures")
-    backend.show = show_figures
-    backend.__getattr__ = canvas
-    sys.modules[backend.__name__] = backend
-    os.environ.setdefault("MPLBACKEND", "module://" + backend.__name__)
-
-
 def flush():
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -239,7 +221,7 @@ def main():
     if hasattr(sys.stdout, "reconfigure"):
         # What is printed is to be seen soon, and a line at a time is soon enough.
         sys.stdout.reconfigure(line_buffering=True)
-    offer_backend()
+    offer_backend(show_figures)
     cells = Cells()
     while (order := receive()) is not None:
         source, *env = [field.decode("utf-8", "surrogateescape") for field in order]

@@ -353,7 +353,7 @@ def script_program(path, code, args, results):
         for stream in (sys.stdout, sys.stderr):
             BUFFERLESS.extend(map(id, [stream, *gc.get_referents(stream)]))
         if b"matplotlib" in code:
-            offer_backend(results)
+            offer_backend(show_as_records(results))
     sys.argv = [path, *map(os.fsdecode, args)]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv = [sys.orig_argv[0], *sys.argv]
@@ -377,9 +377,8 @@ def unbuffered(old, fd):
     return file
 
 
-def offer_backend(results):
-    """Makes a matplotlib backend that sends what is shown as records: u32 length, title and PNG. Who chose another
-    backend keeps it."""
+def show_as_records(results):
+    """A way to show: a record for each open figure, u32 length, then title, PNG and what is drawn in it (`figures.py`)."""
 
     def show(*_, **__):
         pyplot = sys.modules["matplotlib.pyplot"]
@@ -388,23 +387,14 @@ def offer_backend(results):
             picture = io.BytesIO()
             figure.savefig(picture, format="png", bbox_inches="tight")
             titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-            record = pack([(titles or [""])[0].encode("utf-8", "replace"), picture.getvalue()])
+            title = (titles or [""])[0].encode("utf-8", "replace")
+            record = pack([title, picture.getvalue(), describe(figure)])
             record = memoryview(len(record).to_bytes(4, "little") + record)
             while record:
                 record = record[os.write(results, record) :]
             pyplot.close(figure)
 
-    def canvas(name):
-        if name == "FigureCanvas":
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-            return FigureCanvasAgg
-        raise AttributeError(name)
-
-    backend = type(sys)("lazaret_figures")
-    backend.show, backend.__getattr__ = show, canvas
-    sys.modules[backend.__name__] = backend
-    os.environ.setdefault("MPLBACKEND", "module://" + backend.__name__)
+    return show
 
 
 # Types whose instances may stay behind without anybody noticing that they were never destroyed: no finaliser, no buffer.
@@ -461,6 +451,7 @@ def context_program(program, orders, results):
         "RESULTS": results,
         "pack": pack,
         "unpack": unpack,
+        "offer_backend": offer_backend,
     }
 
 

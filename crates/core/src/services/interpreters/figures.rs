@@ -1,7 +1,7 @@
 //! Figures of a run, as its child tells them. Pure.
 //!
 //! ```text
-//!   u32 LE length of the record │ u32 LE length, title │ u32 LE length, PNG
+//!   u32 LE length of the record │ u32 LE length, title │ u32 LE length, PNG │ u32 LE length, drawing (figures.py)
 //! ```
 //!
 //! The child belongs to the tenant: what is too large, or is no record, ends the listening and nothing else.
@@ -53,7 +53,8 @@ impl Figures {
 fn figure(mut record: BytesMut) -> Option<Figure> {
     let title = field(&mut record)?;
     let png: Bytes = field(&mut record)?.freeze();
-    record.is_empty().then(|| Figure { title: String::from_utf8_lossy(&title).into_owned(), png })
+    let drawing: Bytes = field(&mut record)?.freeze();
+    record.is_empty().then(|| Figure { title: String::from_utf8_lossy(&title).into_owned(), png, drawing })
 }
 
 /// The next field, once all of it is there. Never more than what was pushed is allocated.
@@ -73,7 +74,7 @@ mod tests {
 
     fn record(title: &str, png: &[u8]) -> Vec<u8> {
         let mut fields = Vec::new();
-        for field in [title.as_bytes(), png] {
+        for field in [title.as_bytes(), png, b"{}"] {
             fields.extend(u32::try_from(field.len()).expect("short").to_le_bytes());
             fields.extend(field);
         }
@@ -91,6 +92,7 @@ mod tests {
             let found = figures.take();
             assert_eq!(found.len(), 2);
             assert_eq!((found[0].title.as_str(), &found[0].png[..]), ("a", b"PNG1".as_slice()));
+            assert_eq!(found[1].drawing, b"{}".as_slice());
         }
     }
 

@@ -22,7 +22,7 @@ use crate::ports::Guest;
 use crate::{Error, ExecEvent, ExecInput, ExecSession, ExecSpec, Result, SandboxId, Stdin};
 
 const LAUNCH: &str = include_str!("launch.py");
-const DRIVER: &str = include_str!("driver.py");
+const DRIVER: &str = concat!(include_str!("driver.py"), "\n\n", include_str!("figures.py"));
 
 /// How long an interpreter may take to start. A busy sandbox with a small share of the CPU may need seconds.
 const HELLO_PATIENCE: Duration = Duration::from_secs(10);

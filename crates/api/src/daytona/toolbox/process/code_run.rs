@@ -2,14 +2,13 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use lazaret_core::Language;
 use lazaret_core::services::RunSpec;
-use lazaret_core::{Figure, Language};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::asked::{self, Variables};
+use super::chart::Chart;
 use crate::daytona::toolbox::error::{ErrorBody, worded};
 use crate::daytona::toolbox::target::Target;
 use crate::extract::Json;
@@ -45,24 +44,6 @@ pub(super) struct CodeRunResponse {
 #[derive(Debug, Serialize, ToSchema)]
 struct Artifacts {
     charts: Vec<Chart>,
-}
-
-/// A figure as a picture; what is drawn in it is not taken apart.
-#[derive(Debug, Serialize, ToSchema)]
-struct Chart {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: String,
-    /// In base 64.
-    png: String,
-    #[schema(value_type = Vec<Object>, max_items = 0)]
-    elements: [(); 0],
-}
-
-impl From<Figure> for Chart {
-    fn from(figure: Figure) -> Self {
-        Self { kind: "unknown", title: figure.title, png: BASE64.encode(&figure.png), elements: [] }
-    }
 }
 
 /// Runs a snippet, unbuffered and with both streams in one; a program that fails is an answer like any other.

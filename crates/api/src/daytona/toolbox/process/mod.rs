@@ -3,13 +3,14 @@
 //! | File | Subject |
 //! | --- | --- |
 //! | `execute.rs` | shell text, to its end |
-//! | `code_run.rs` | snippets, to their end |
+//! | `code_run.rs`, `chart.rs` | snippets, to their end; the figures that they show |
 //! | `sessions.rs`, `session_log.rs`, `marks.rs` | shells that stay; their logs, whose lines are marked by stream |
 //! | `pty.rs`, `pty_socket.rs` | terminals |
 //! | `interpreter.rs` | Python that keeps its variables |
 //! | `asked.rs` | what their requests have in common |
 
 mod asked;
+mod chart;
 mod code_run;
 mod execute;
 mod interpreter;
