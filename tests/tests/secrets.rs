@@ -135,6 +135,41 @@ fn a_secret_reaches_its_domain_from_common_programs_and_is_never_inside() {
     assert_unwritten(setting.server.data_dir());
 }
 
+#[test]
+fn the_command_line_takes_a_secret_from_its_environment_and_the_native_api_repeats_none() {
+    let setting = Setting::new();
+    let fetch = "curl -sS -m 20 -H \"Authorization: Bearer $API_KEY\" https://allowed.example/a";
+    let output = setting
+        .server
+        .command()
+        .env("API_KEY", VALUE)
+        .args(["run", "--rm", "--allow", "allowed.example", "--secret", "API_KEY@allowed.example"])
+        .args(["--", "sh", "-c", fetch])
+        .output()
+        .expect("start the client");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("Bearer ****************"), "{output:?}");
+    let disclosed = setting.disclosed();
+    assert!(
+        disclosed.len() == 1 && disclosed[0].said.ends_with(&format!("with Bearer {VALUE}")),
+        "{disclosed:?}"
+    );
+
+    let network = json!({ "type": "allowlist", "domains": ["allowed.example"] });
+    for (secret, field) in [
+        (json!({ "domain": "other.example", "name": "A", "value": VALUE }), "secrets"),
+        (json!({ "domain": "..", "name": "A", "value": VALUE }), "secrets[0].domain"),
+        (json!({ "domain": "allowed.example", "name": "A", "value": [VALUE] }), "secrets"),
+        (json!({ "domain": "allowed.example", "name": "A b", "value": VALUE }), "secrets"),
+    ] {
+        let request = json!({ "network": network, "secrets": [secret] });
+        let answer = setting.native.client().post("/lazaret/v1/sandboxes", &request).expect("an answer");
+        assert!(answer.status == 400 && !answer.to_string().contains(VALUE), "{answer}");
+        assert!(answer.to_string().contains(field), "{field}: {answer}");
+    }
+    assert!(!setting.server.log().contains(VALUE), "in the log");
+}
+
 /// No file of the data directory has the value in it; the disks of sandboxes were searched from within.
 fn assert_unwritten(data: &Path) {
     let mut seen = Vec::new();

@@ -1,10 +1,13 @@
 //! The options of `create` and `run` that describe a sandbox, and the request they make.
 
+use std::ffi::OsString;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use crate::client::Client;
+use crate::environment::variable;
 use crate::failure::Failure;
 use crate::role::RoleWatch;
 use crate::sizes::{parse_bytes, parse_cpus, parse_seconds};
@@ -74,6 +77,12 @@ pub(crate) struct NewSandbox {
     #[arg(long, value_name = "DOMAIN|CIDR", help_heading = "Network")]
     allow: Vec<String>,
 
+    /// Variable that stands for its value here in requests over TLS to a domain that --allow names
+    ///
+    /// The value stays outside: the sandbox has a placeholder in the variable, and the gateway puts the value in its place.
+    #[arg(long = "secret", value_name = "NAME@DOMAIN", value_parser = parse_secret, help_heading = "Network")]
+    secrets: Vec<(String, String)>,
+
     /// After how long without use something happens to it, such as 20m [default: the server's]
     #[arg(long, value_name = "TIME", value_parser = parse_seconds, help_heading = "Lifetime")]
     idle_timeout: Option<u64>,
@@ -134,6 +143,8 @@ impl NewSandbox {
             self.labels.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         put("labels", some_of(labels));
         put("network", self.network()?);
+        let secrets = self.secrets(variable)?;
+        put("secrets", (!secrets.is_empty()).then(|| json!(secrets)));
         put("volumes", (!self.volumes.is_empty()).then(|| json!(self.volumes)));
         put("resources", some_of(self.resources()));
         put("lease", some_of(self.lease()));
@@ -146,6 +157,19 @@ impl NewSandbox {
             Some(_) => RoleWatch::open(client).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The secrets with the values that `value_of` tells, which are no arguments: those can be seen by everybody here.
+    fn secrets(&self, value_of: impl Fn(&str) -> Option<OsString>) -> Result<Vec<Value>> {
+        let secret = |(name, domain): &(String, String)| {
+            let value = value_of(name).and_then(|value| value.into_string().ok());
+            let value = value.ok_or_else(|| {
+                Failure::new(format!("{name} is not set here, or is no text"))
+                    .hint("--secret takes the value from the environment of this command")
+            })?;
+            Ok(json!({ "name": name, "domain": domain, "value": value }))
+        };
+        self.secrets.iter().map(secret).collect()
     }
 
     fn resources(&self) -> Map<String, Value> {
@@ -215,6 +239,16 @@ fn parse_volume(text: &str) -> Result<VolumeMount, String> {
     }
 }
 
+/// `NAME@DOMAIN`.
+fn parse_secret(text: &str) -> Result<(String, String), String> {
+    match text.split_once('@') {
+        Some((name, domain)) if !name.is_empty() && !domain.is_empty() => {
+            Ok((name.to_owned(), domain.to_owned()))
+        }
+        _ => Err("write NAME@DOMAIN, with the value in the variable NAME here".to_owned()),
+    }
+}
+
 /// `KEY=VALUE`, or `KEY` for an empty value.
 pub(crate) fn parse_label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
@@ -271,6 +305,20 @@ mod tests {
             error.to_string(),
             "--allow says what may be reached, and --network internet contradicts it"
         );
+    }
+
+    #[test]
+    fn a_secret_has_its_value_from_the_environment_and_is_refused_without_one() {
+        let line = Line::try_parse_from(["x", "--secret", "API_KEY@api.example.com"]).unwrap().sandbox;
+        let set = |name: &str| (name == "API_KEY").then(|| OsString::from("v"));
+        let want = json!({"name": "API_KEY", "domain": "api.example.com", "value": "v"});
+        assert_eq!(line.secrets(set).unwrap(), [want]);
+        let error = line.secrets(|_| None).unwrap_err();
+        assert_eq!(error.to_string(), "API_KEY is not set here, or is no text");
+        for text in ["API_KEY", "API_KEY=v", "@domain", "NAME@"] {
+            let error = Line::try_parse_from(["x", "--secret", text]).unwrap_err();
+            assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use lazaret_core::{
     ResourceChanges, Result, SandboxChanges, SandboxId, SandboxSpec, State, WantedMount,
 };
 
-use super::wire;
+use super::{secrets, wire};
 use crate::failure::{Failure, FieldProblem, Part, Rejection};
 use crate::ids;
 use crate::native::time::rfc3339;
@@ -190,6 +190,7 @@ impl wire::NewSandbox {
             start_command: self.start_command,
             role: self.role,
             network: self.network.map(EgressPolicy::try_from).transpose()?,
+            secrets: secrets::read(self.secrets.unwrap_or_default())?,
             volumes: volumes.into_iter().map(WantedMount::try_from).collect::<Result<_>>()?,
             labels: self.labels.unwrap_or_default(),
             public: self.public.unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! Making, finding, listing, changing and ending sandboxes.
 
 mod convert;
+mod secrets;
 pub(super) mod wire;
 
 pub(super) use convert::page;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::secrets::DomainSecret;
 use crate::native::volumes::wire::VolumeMount;
 
 /// A sandbox.
@@ -169,6 +170,8 @@ pub(crate) struct NewSandbox {
     pub(crate) role: Option<String>,
     /// What it may reach; the server's default if it is absent.
     pub(crate) network: Option<Network>,
+    /// What it uses without having it; at most 64, and no answer shows them. They need an allow-list with their domains.
+    pub(crate) secrets: Option<Vec<DomainSecret>>,
     /// Volumes to mount; at most eight.
     pub(crate) volumes: Option<Vec<VolumeMount>>,
     /// Labels.
