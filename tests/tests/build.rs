@@ -14,7 +14,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use lazaret_tests::registry::{Registry, busybox_layer, write_docker_archive};
+use lazaret_tests::internet::{ALLOWED, Internet, OTHER};
+use lazaret_tests::registry::{Registry, busybox_layer, debian_layer, write_docker_archive};
 use lazaret_tests::{Answer, Server, binary, wait};
 use serde_json::json;
 use tar::EntryType;
@@ -464,5 +465,36 @@ fn a_hostile_context_is_refused_and_reaches_nothing_outside_of_it() -> Result<()
     assert_eq!(answer.status, 201, "{answer}");
     let workspaces = server.data_dir().join("images/work");
     wait::until("no context stays", SOON, || (fs::read_dir(&workspaces).ok()?.count() == 0).then_some(()));
+    Ok(())
+}
+
+#[test]
+fn a_step_reaches_what_the_build_is_allowed_and_nothing_else() -> Result<()> {
+    let internet = Internet::enter()?;
+    let server = Server::start_configured(&binary(), &[], &internet.settings())?;
+    server.native().import_rootfs("base", fs::File::open(debian_layer()?)?)?;
+    let directory = tempfile::tempdir()?;
+    let fetch = "import socket, sys\n\
+                 name = sys.argv[1]\n\
+                 there = socket.create_connection((name, 80), timeout=20)\n\
+                 there.sendall(f'GET / HTTP/1.0\\r\\nHost: {name}\\r\\n\\r\\n'.encode())\n\
+                 print(there.makefile().read())\n";
+    write(directory.path(), "fetch.py", fetch)?;
+    let dockerfile =
+        |name: &str| format!("FROM base\nCOPY fetch.py /\nRUN python3 /fetch.py {name} > /srv/fetched\n");
+    write(directory.path(), "Dockerfile", &dockerfile("allowed.example"))?;
+    let talk = refused(&build(&server, directory.path(), &["-t", "made"])?)?;
+    assert!(talk.contains("line 3"), "{talk}");
+    assert_eq!(internet.visits(ALLOWED), [], "without a network");
+
+    let allow = ["--allow", "allowed.example"];
+    let (digest, _) = built(&build(&server, directory.path(), &allow)?)?;
+    let fetched = fs::read_to_string(tree_of(&server, &digest)?.join("srv/fetched"))?;
+    assert!(fetched.contains("200 OK"), "{fetched}");
+    assert!(internet.visits(ALLOWED).iter().any(|visit| visit.said.contains("GET /")));
+
+    write(directory.path(), "Dockerfile", &dockerfile("other.example"))?;
+    refused(&build(&server, directory.path(), &allow)?)?;
+    assert_eq!(internet.visits(OTHER), []);
     Ok(())
 }
