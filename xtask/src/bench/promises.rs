@@ -35,8 +35,9 @@ pub(crate) struct Promise {
 /// Largest growth of the server's memory that counts as flat.
 const FLAT_BYTES: u64 = 64 << 20;
 
-/// What the `daytona` package may add to a request: most of it is its own work, which no server can do for it.
-const PACKAGE_RATIO: f64 = 5.0;
+/// What the `daytona` package may make of a request: it has work of its own to do, and nothing of ours should add to that, such
+/// as a request more or a connection that does not stay open.
+const PACKAGE_RATIO: f64 = 2.0;
 
 /// Largest idle sandbox.
 const IDLE_PSS_BYTES: u64 = 2 << 20;
