@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use lazaret_tests::internet::{ALLOWED, Internet};
-use lazaret_tests::registry::{Registry, debian_layer, write_docker_archive};
+use lazaret_tests::registry::{Registry, busybox_layer, debian_layer, write_docker_archive};
 use lazaret_tests::{KEY, Server, binary, target};
 
 /// Runs one client program against a fresh server and asserts that its last line is `ok`.
@@ -162,6 +162,17 @@ fn the_daytona_package_of_python_commits_clones_pushes_and_pulls_with_and_withou
 #[test]
 fn the_daytona_package_of_python_opens_previews_and_signed_files() {
     check(&daytona(), "daytona/previews.py", &[]);
+}
+
+#[test]
+fn the_daytona_package_of_python_asks_a_language_server_and_hears_where_there_is_none() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = folder.path().join("image.tar");
+    write_docker_archive(&archive, &[busybox_layer(folder.path()).expect("BusyBox")]).expect("an image");
+    let archive = std::fs::File::open(&archive).expect("the image");
+    server.native().import_docker_archive("busybox:lsp", archive).expect("import the image");
+    check_against(&server, &daytona(), "daytona/lsp.py", &[Path::new("busybox:lsp")]);
 }
 
 /// A registry with a minimal Debian, and a server whose sandboxes of Daytona's are made of that.

@@ -104,10 +104,10 @@ fn what_cannot_run_is_refused_in_the_contracts_words() -> Result<()> {
         ),
         (
             "/lsp/start",
-            json!({}),
-            501,
-            "NOT_IMPLEMENTED",
-            "language servers are not run here; start one as a session or in a terminal",
+            json!({"languageId": "cobol", "pathToProject": "/"}),
+            400,
+            "BAD_REQUEST",
+            "languageId: 'cobol' is not one of python, javascript, typescript",
         ),
     ] {
         let answer = world.post(path, &body)?;

@@ -62,6 +62,11 @@ pub(crate) const OF_TESTS: &[Need] = &[
         why: "figures of code in the host image",
     },
     Need {
+        package: "python3-pylsp",
+        probe: ("/usr/bin/pylsp", &["--version"]),
+        why: "the language server in the host image",
+    },
+    Need {
         package: "python3-requests",
         // Debian's own interpreter, which is the one in the host image.
         probe: ("/usr/bin/python3", &["-c", "import requests"]),

@@ -127,7 +127,8 @@ pub enum Error {
     #[error("limit reached: {0}")]
     LimitReached(Limit),
 
-    /// A server that was asked on the caller's behalf, such as a registry of images, did not do its part.
+    /// A server that was asked on the caller's behalf, such as a registry of images or a language server in the sandbox, did not
+    /// do its part.
     #[error("{what}: {problem}")]
     Upstream {
         /// Which server, and what was asked of it.
@@ -262,6 +263,8 @@ words!(
         Terminal => "terminal",
         /// The cursor of a listing.
         Cursor => "cursor",
+        /// A language server in a sandbox.
+        LanguageServer => "language server",
         /// A saved recipe for sandboxes.
         Template => "template",
         /// A named directory that sandboxes mount.
@@ -294,6 +297,12 @@ words!(
         WaitingCommands => "commands that wait in this session",
         /// Terminals of one sandbox.
         Terminals => "terminals of this sandbox",
+        /// Language servers of one sandbox.
+        LanguageServers => "language servers of this sandbox",
+        /// Requests that wait for one language server.
+        LanguageRequests => "requests that wait for this language server",
+        /// Documents that one language server has open.
+        OpenDocuments => "documents that this language server has open",
         /// Connections to one guest.
         GuestConnections => "concurrent operations in this sandbox",
         /// Withdrawn previews of one sandbox.
@@ -372,6 +381,8 @@ words!(
         OutOfMemory => "out of memory in the sandbox",
         /// The image lacks the interpreter for this language.
         NoInterpreter => "the image has no interpreter for this language",
+        /// The image lacks a language server for this language.
+        NoLanguageServer => "the image has no language server for this language",
         /// Any other error of the kernel inside.
         Other => "could not be started",
     }
@@ -390,6 +401,8 @@ words!(
         Failing => "answers with an error",
         /// It sent nothing for too long.
         Stalled => "stopped sending",
+        /// It has ended and will not answer.
+        Ended => "has ended",
         /// What it sent is not what its digest or its size says.
         Corrupt => "what came is not what was announced",
         /// What it sent is not of the protocol.

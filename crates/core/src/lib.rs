@@ -31,6 +31,7 @@ mod image;
 mod image_catalogue;
 mod image_reference;
 mod interpreter;
+mod language_server;
 pub mod limits;
 mod network;
 mod page;
@@ -93,6 +94,7 @@ pub use interpreter::{
     CellEvent, CellOutput, CellResult, CellSession, CellSpec, CodeError, ContextSpec, InterpreterContext,
     Representation, Shown,
 };
+pub use language_server::{CompletionTrigger, LanguageProject, TextPosition};
 pub use network::{
     Allowlist, Cidr, DomainName, DomainPattern, DomainRule, EgressBounds, EgressPolicy, InvalidCidr,
     InvalidDomain, InvalidPolicy, PUBLIC_V6, SPECIAL_V4, SPECIAL_V6, Service, is_public,

@@ -105,6 +105,27 @@ pub const SESSION_ECHO_MAX_BYTES: usize = 1024 * 1024;
 pub const SESSION_INPUT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a deleted session has between SIGTERM and SIGKILL.
 pub const SESSION_GRACE: Duration = Duration::from_secs(5);
+/// Language servers of one sandbox: a few languages in a few projects. Their memory is the sandbox's own.
+pub const LANGUAGE_SERVERS_MAX: usize = 8;
+/// Longest message of a language server, in bytes: the symbols of a large project.
+pub const LANGUAGE_FRAME_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Longest header of such a message, in bytes: it has two fields.
+pub const LANGUAGE_HEADER_MAX_BYTES: usize = 1024;
+/// What a language server may say before it is asked or told something more, in bytes: the diagnostics of a large project. Nobody
+/// need be there while it talks.
+pub const LANGUAGE_UNASKED_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Requests that wait for one language server: each may hold an answer.
+pub const LANGUAGE_REQUESTS_MAX: usize = 16;
+/// Documents that one language server is told of at a time: an editor's.
+pub const LANGUAGE_DOCUMENTS_MAX: usize = 256;
+/// Longest document that a language server is told of, in bytes: what people write is shorter.
+pub const LANGUAGE_DOCUMENT_MAX_BYTES: u64 = MIB;
+/// How long a language server may take to answer, or to read what it is told. The first look at a large project takes seconds.
+pub const LANGUAGE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a language server may take to start: some are compiled first.
+pub const LANGUAGE_START_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a language server has to get ready for its end before it is killed.
+pub const LANGUAGE_STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Most rows or columns of a terminal: more than any screen has.
 pub const TERMINAL_SIDE_MAX: u16 = 1_000;
 /// Environment of a terminal, in bytes: it is kept with its name, for the server after this one.
@@ -287,5 +308,6 @@ const _: () = {
     assert!(MEMORY_MIN_BYTES <= MEMORY_DEFAULT_BYTES && MEMORY_DEFAULT_BYTES <= MEMORY_MAX_BYTES);
     assert!(DISK_MIN_BYTES <= DISK_DEFAULT_BYTES && DISK_DEFAULT_BYTES <= DISK_MAX_BYTES);
     assert!(VOLUME_MIN_BYTES <= VOLUME_DEFAULT_BYTES && VOLUME_DEFAULT_BYTES <= VOLUME_MAX_BYTES);
+    assert!(LANGUAGE_DOCUMENT_MAX_BYTES <= LANGUAGE_FRAME_MAX_BYTES as u64);
     assert!(EXEC_ARG_MAX_BYTES < EXEC_ARGS_MAX_BYTES);
 };

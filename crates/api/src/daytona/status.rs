@@ -66,7 +66,10 @@ pub(super) const fn of_limit(limit: Limit) -> StatusCode {
         | Limit::WaitingCells
         | Limit::Sessions
         | Limit::WaitingCommands
-        | Limit::Terminals => StatusCode::TOO_MANY_REQUESTS,
+        | Limit::Terminals
+        | Limit::LanguageServers
+        | Limit::LanguageRequests
+        | Limit::OpenDocuments => StatusCode::TOO_MANY_REQUESTS,
         Limit::GuestConnections | Limit::HostDisk | Limit::IdRanges | Limit::Addresses => {
             StatusCode::SERVICE_UNAVAILABLE
         }

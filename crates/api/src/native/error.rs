@@ -122,6 +122,9 @@ fn of_core(error: &Error) -> (StatusCode, &'static str) {
             | Limit::Sessions
             | Limit::WaitingCommands
             | Limit::Terminals
+            | Limit::LanguageServers
+            | Limit::LanguageRequests
+            | Limit::OpenDocuments
             | Limit::GuestConnections
             | Limit::Keys
             | Limit::Withdrawals
@@ -272,6 +275,7 @@ const fn upstream_status(problem: UpstreamProblem) -> StatusCode {
         UpstreamProblem::Stalled => StatusCode::GATEWAY_TIMEOUT,
         UpstreamProblem::NotAllowed => StatusCode::FORBIDDEN,
         UpstreamProblem::Unreachable
+        | UpstreamProblem::Ended
         | UpstreamProblem::Denied
         | UpstreamProblem::Failing
         | UpstreamProblem::Corrupt
@@ -286,6 +290,7 @@ const fn upstream_problem(problem: UpstreamProblem) -> &'static str {
         UpstreamProblem::Throttled => "throttled",
         UpstreamProblem::Failing => "failing",
         UpstreamProblem::Stalled => "stalled",
+        UpstreamProblem::Ended => "ended",
         UpstreamProblem::Corrupt => "corrupt",
         UpstreamProblem::Malformed => "malformed",
         UpstreamProblem::NotAllowed => "not_allowed",
@@ -302,6 +307,7 @@ const fn exec_problem(problem: ExecProblem) -> &'static str {
         ExecProblem::TooManyProcesses => "too_many_processes",
         ExecProblem::OutOfMemory => "out_of_memory",
         ExecProblem::NoInterpreter => "no_interpreter",
+        ExecProblem::NoLanguageServer => "no_language_server",
         ExecProblem::Other => "other",
     }
 }

@@ -185,7 +185,10 @@ fn limited(limit: Limit, error: &Error) -> Verdict {
         | Limit::WaitingCells
         | Limit::Sessions
         | Limit::WaitingCommands
-        | Limit::Terminals => {
+        | Limit::Terminals
+        | Limit::LanguageServers
+        | Limit::LanguageRequests
+        | Limit::OpenDocuments => {
             let code = Some("rate_limit_exceeded");
             let body = ErrorBody { message: sentence(error), kind: "requests", param: None, code };
             (StatusCode::TOO_MANY_REQUESTS, body)
@@ -229,7 +232,8 @@ fn not_found(kind: Kind, id: &str, context: &RequestContext) -> Verdict {
         | Kind::Volume
         | Kind::Session
         | Kind::Command
-        | Kind::Terminal => (None, format!("No such {kind}: {id}")),
+        | Kind::Terminal
+        | Kind::LanguageServer => (None, format!("No such {kind}: {id}")),
     };
     invalid(StatusCode::NOT_FOUND, None, param.map(str::to_owned), message)
 }

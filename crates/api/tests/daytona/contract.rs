@@ -14,7 +14,7 @@ const TOOLBOX: &str = include_str!("../../openapi/daytona-toolbox.json");
 const CONTRACT: &str = include_str!("contract.json");
 
 /// Routes that are in no document: what is not done, and answers with 501.
-const NOT_DONE: [&str; 15] = [
+const NOT_DONE: [&str; 14] = [
     "DELETE /api/sandbox/{id}/ssh-access",
     "GET /api/docker-registry/registry-push-access",
     "GET /api/object-storage/push-access",
@@ -29,7 +29,6 @@ const NOT_DONE: [&str; 15] = [
     "POST /api/warm-pools",
     "PUT /api/sandbox/{id}/secrets",
     "* /toolbox/{id}/computeruse/{*path}",
-    "* /toolbox/{id}/lsp/{*path}",
 ];
 
 /// Operations that never do what the contract says: one answers with 501, two with 404.

@@ -18,6 +18,7 @@ mod signed_files;
 mod toolbox_files;
 mod toolbox_git;
 mod toolbox_info;
+mod toolbox_lsp;
 mod unauthorized;
 mod volumes;
 

@@ -13,6 +13,7 @@
 //! | `sleep` | waits for a signal, or for its timeout |
 //! | `crash` | takes the sandbox with it |
 //! | `python3 FILE` | prints the script |
+//! | `typescript-language-server` | is one, see `language_server.rs` |
 //! | `sh`, to apply a role | does what the role's script says: `say`, `complain`, `exit`, `wait` |
 
 use std::sync::{Arc, Mutex};
@@ -25,12 +26,28 @@ use lazaret_core::{
 };
 use tokio::sync::{mpsc, watch};
 
+use super::language_server::LanguageServer;
+
 /// Process id of everything here.
 pub(super) const PID: u32 = 7;
 /// Bytes that `spew` prints at a time.
 const SPEW_CHUNK_BYTES: usize = 4096;
-const KNOWN: [&str; 13] =
-    ["true", "false", "echo", "fail", "bytes", "spew", "pwd", "env", "id", "cat", "size", "sleep", "crash"];
+const KNOWN: [&str; 14] = [
+    "true",
+    "false",
+    "echo",
+    "fail",
+    "bytes",
+    "spew",
+    "pwd",
+    "env",
+    "id",
+    "cat",
+    "size",
+    "sleep",
+    "crash",
+    "typescript-language-server",
+];
 
 /// Starts a command; `script` is the content of its first argument, if that is a file.
 pub(super) fn start(spec: &ExecSpec, script: Bytes, running: watch::Sender<usize>) -> Result<ExecSession> {
@@ -120,6 +137,7 @@ impl Process {
             "crash" => return None,
             "python3" => self.print(self.script.clone()).await?,
             "sh" => return self.apply_role().await,
+            "typescript-language-server" => return self.know_a_language().await,
             other => unreachable!("{other} was refused before"),
         }
         Some(ExecExit::Code(0))
@@ -138,6 +156,18 @@ impl Process {
             }
         }
         Some(ExecExit::Code(0))
+    }
+
+    async fn know_a_language(&mut self) -> Option<ExecExit> {
+        let mut server = LanguageServer::default();
+        loop {
+            // A closed input is a client that hung up.
+            let ExecInput::Stdin(bytes) = self.inputs.recv().await? else { continue };
+            match server.hear(&bytes) {
+                Some(said) => self.print(said).await?,
+                None => return Some(ExecExit::Code(0)),
+            }
+        }
     }
 
     /// What the commands do that live by their input.

@@ -10,6 +10,7 @@ mod exec;
 mod git;
 mod guest;
 mod images;
+mod language_server;
 mod runtime;
 mod tree;
 

@@ -346,6 +346,7 @@ impl Driver {
         if !state.is_live() {
             *self.entry.home.lock().expect("no panic under this lock") = None;
             self.entry.interpreters.forget().await;
+            self.entry.language_servers.forget();
             self.entry.sessions.forget().await;
             self.entry.terminals.forget();
         }

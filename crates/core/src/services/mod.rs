@@ -4,6 +4,7 @@
 //! ```text
 //!   Sandboxes ── table ── one driver task a sandbox ──▶ Runtime, Store
 //!   Execs ── warm Python ── Interpreters
+//!   LanguageServers ── one program a language and project ──▶ Guest
 //!   Sessions · Terminals ── execs in the background ──▶ Guest
 //!   Execs · Files · Catalogue ── lease guard ──▶ Guest        Git ── lease guard ──▶ Git
 //!   Uploads ──▶ Blobs, Store        Accounts · Images · Events ──▶ Store, Images
@@ -33,6 +34,7 @@ mod image_collection;
 mod images;
 mod ingress;
 mod interpreters;
+mod language_servers;
 mod lease;
 mod network;
 mod previews;
@@ -67,6 +69,7 @@ pub use home::Directories;
 pub use images::{Images, OfferedImage};
 pub use ingress::{Ingress, PortStream};
 pub use interpreters::Interpreters;
+pub use language_servers::LanguageServers;
 pub use lease::InUse;
 pub use previews::{Admission, Previews, Ticket};
 pub use pulls::Pull;

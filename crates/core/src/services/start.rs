@@ -15,9 +15,9 @@ use super::lease::Activity;
 use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
-    Accounts, Audit, Builds, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters, Previews,
-    Roles, Sandboxes, Sessions, SignedFiles, Templates, Terminals, Uploads, Volumes, builds, driver, events,
-    network, pulls, reconcile, roles, templates, volumes,
+    Accounts, Audit, Builds, Catalogue, Events, Execs, Files, Git, Images, Ingress, Interpreters,
+    LanguageServers, Previews, Roles, Sandboxes, Sessions, SignedFiles, Templates, Terminals, Uploads,
+    Volumes, builds, driver, events, network, pulls, reconcile, roles, templates, volumes,
 };
 use crate::ports::Adopted;
 use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
@@ -35,6 +35,8 @@ pub struct Services {
     pub actions: Actions,
     /// Interpreters in sandboxes that keep their variables.
     pub interpreters: Interpreters,
+    /// Language servers in sandboxes.
+    pub language_servers: LanguageServers,
     /// Shells in sandboxes that keep their state.
     pub sessions: Sessions,
     /// Terminals in sandboxes.
@@ -121,6 +123,7 @@ impl Services {
                 templates: Templates { context: shared() },
             },
             interpreters: Interpreters { context: shared() },
+            language_servers: LanguageServers { context: shared() },
             sessions: Sessions { context: shared() },
             terminals: Terminals { context: shared() },
             files: Files { context: shared() },

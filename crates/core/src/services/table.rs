@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use super::catalogue::Known;
 use super::driver::Command;
 use super::interpreters::Slot;
+use super::language_servers::LanguageSlot;
 use super::lease::Activity;
 use super::sessions::SessionSlot;
 use super::terminals::TerminalSlot;
@@ -30,6 +31,8 @@ pub(super) struct Entry {
     pub(super) home: Mutex<Option<String>>,
     /// Warm Python and its contexts.
     pub(super) interpreters: Slot,
+    /// Language servers.
+    pub(super) language_servers: LanguageSlot,
     /// Shell sessions.
     pub(super) sessions: SessionSlot,
     /// Terminals.
@@ -54,6 +57,7 @@ impl Entry {
             staged: Mutex::default(),
             home: Mutex::default(),
             interpreters: Slot::default(),
+            language_servers: LanguageSlot::default(),
             sessions: SessionSlot::default(),
             terminals: TerminalSlot::default(),
             record: watch::Sender::new(Arc::new(record)),

@@ -78,6 +78,7 @@ fn answer(failure: &Failure, context: &RequestContext) -> (StatusCode, String) {
             UpstreamProblem::Throttled => StatusCode::SERVICE_UNAVAILABLE,
             UpstreamProblem::Stalled => StatusCode::GATEWAY_TIMEOUT,
             UpstreamProblem::Unreachable
+            | UpstreamProblem::Ended
             | UpstreamProblem::Denied
             | UpstreamProblem::Failing
             | UpstreamProblem::Corrupt

@@ -1,4 +1,4 @@
-//! What this server does not do, told as that: language servers, and screens.
+//! What this server does not do, told as that: screens.
 
 use axum::http::{Method, StatusCode};
 
@@ -9,18 +9,9 @@ use crate::routing::Routes;
 
 pub(super) fn routes(mut routes: Routes<Toolbox>) -> Routes<Toolbox> {
     for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
-        routes = routes.on(method.clone(), "/lsp/{*path}", language_servers).on(
-            method,
-            "/computeruse/{*path}",
-            screens,
-        );
+        routes = routes.on(method, "/computeruse/{*path}", screens);
     }
     routes
-}
-
-async fn language_servers(_target: Target) -> Failure {
-    let message = "language servers are not run here; start one as a session or in a terminal";
-    worded(StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED", message)
 }
 
 async fn screens(_target: Target) -> Failure {

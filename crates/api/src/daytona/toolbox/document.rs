@@ -3,7 +3,7 @@
 
 use utoipa::OpenApi;
 
-use super::{files, git, info, process, system};
+use super::{files, git, info, lsp, process, system};
 use crate::daytona::document::{Key, text};
 
 /// The toolbox's contract as an OpenAPI document, in JSON.
@@ -11,6 +11,7 @@ pub fn open_api() -> String {
     let mut document = Contract::openapi();
     document.merge(files::Document::openapi());
     document.merge(git::Document::openapi());
+    document.merge(lsp::Document::openapi());
     document.merge(process::Document::openapi());
     text(&document)
 }

@@ -145,6 +145,9 @@ fn core(error: &Error) -> Verdict {
         Error::Forbidden { .. } => plain(StatusCode::FORBIDDEN),
         Error::Invalid { .. } | Error::Refused { .. } => plain(StatusCode::BAD_REQUEST),
         Error::NotFound { kind: Kind::Exec, .. } => (StatusCode::NOT_FOUND, "PROCESS_NOT_FOUND"),
+        Error::NotFound { kind: Kind::LanguageServer, .. } => {
+            (StatusCode::BAD_REQUEST, "LSP_SERVER_NOT_INITIALIZED")
+        }
         Error::NotFound { .. } => plain(StatusCode::NOT_FOUND),
         Error::AlreadyExists { .. } | Error::InUse { .. } => plain(StatusCode::CONFLICT),
         Error::Ended { .. } => plain(StatusCode::GONE),
@@ -162,11 +165,17 @@ fn core(error: &Error) -> Verdict {
             | ExecProblem::UnknownUser
             | ExecProblem::ArgumentsTooLong
             | ExecProblem::NoInterpreter
+            | ExecProblem::NoLanguageServer
             | ExecProblem::Other => plain(StatusCode::BAD_REQUEST),
         },
         Error::Git { problem, .. } => git(*problem),
         Error::LimitReached(limit) => plain(status::of_limit(*limit)),
         Error::PortClosed { .. } => plain(StatusCode::BAD_GATEWAY),
+        // Only a language server in the sandbox is such a one here, and the contract has a 400 for all that it may say.
+        Error::Upstream { problem: UpstreamProblem::Failing, .. } => plain(StatusCode::BAD_REQUEST),
+        Error::Upstream { problem: UpstreamProblem::Ended, .. } => {
+            (StatusCode::BAD_REQUEST, "LSP_SERVER_NOT_INITIALIZED")
+        }
         Error::Upstream { problem: UpstreamProblem::Stalled, .. } => plain(StatusCode::GATEWAY_TIMEOUT),
         Error::Upstream { .. } => plain(StatusCode::BAD_GATEWAY),
         Error::Unsupported { .. } => plain(StatusCode::NOT_IMPLEMENTED),

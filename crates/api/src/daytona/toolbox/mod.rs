@@ -7,6 +7,7 @@
 //! | `files/` | files of the sandbox, one or many, by a key or by a signature |
 //! | `git/` | repositories of the sandbox |
 //! | `process/` | shell text, snippets, sessions, terminals, interpreters |
+//! | `lsp/` | language servers |
 //! | `system.rs` | variables, ports, what it uses |
 //! | `absent.rs` | what is not here, and says so |
 //! | `document.rs` | the OpenAPI document, of each subject's part |
@@ -20,6 +21,7 @@ mod error;
 mod files;
 mod git;
 mod info;
+mod lsp;
 mod process;
 mod system;
 mod target;
@@ -36,6 +38,7 @@ pub(crate) fn routes() -> Routes<Toolbox> {
     let routes = files::routes(routes);
     let routes = git::routes(routes);
     let routes = process::routes(routes);
+    let routes = lsp::routes(routes);
     let routes = system::routes(routes);
     absent::routes(routes)
 }
