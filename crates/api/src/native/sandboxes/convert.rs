@@ -196,7 +196,6 @@ impl wire::NewSandbox {
             public: self.public.unwrap_or_default(),
             lease: self.lease.unwrap_or_default().into(),
             files: files.map(|(at, file)| seed(at, file)).collect::<Result<_, Failure>>()?,
-            ..SandboxSpec::default()
         })
     }
 }
