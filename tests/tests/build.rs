@@ -470,9 +470,11 @@ fn a_hostile_context_is_refused_and_reaches_nothing_outside_of_it() -> Result<()
 
 #[test]
 fn a_step_reaches_what_the_build_is_allowed_and_nothing_else() -> Result<()> {
+    // Made first, because Debian's mirror is not of that Internet.
+    let layer = debian_layer()?;
     let internet = Internet::enter()?;
     let server = Server::start_configured(&binary(), &[], &internet.settings())?;
-    server.native().import_rootfs("base", fs::File::open(debian_layer()?)?)?;
+    server.native().import_rootfs("base", fs::File::open(layer)?)?;
     let directory = tempfile::tempdir()?;
     let fetch = "import socket, sys\n\
                  name = sys.argv[1]\n\

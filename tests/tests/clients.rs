@@ -203,6 +203,8 @@ fn the_daytona_package_of_python_works_on_an_image_of_a_registry() {
 #[test]
 fn the_daytona_package_of_python_clones_and_pushes_over_a_network_in_an_image_without_git() {
     const NAME: &str = "allowed.example";
+    // Made first, because Debian's mirror is not of that Internet.
+    debian_layer().expect("a Debian");
     let internet = Internet::enter().expect("make an Internet, as root");
     let (_registry, server) = server_of_a_pulled_debian(&internet.settings());
     let root = tempfile::tempdir().expect("a folder for repositories");
