@@ -392,7 +392,8 @@ fn a_build_that_is_given_up_or_whose_server_dies_leaves_nothing() -> Result<()> 
     child.wait()?;
     server.start_again();
     wait::until("the next server has removed it", SOON, || (count(&sandboxes) == 0).then_some(()));
-    assert_eq!(count(&workspaces), 0);
+    // The next server may be making its own image there.
+    wait::until("nothing is left of the context", SOON, || (count(&workspaces) == 0).then_some(()));
     let images = server.client().get("/lazaret/v1/images")?.expect(200);
     assert!(!images.to_string().contains("never:1"), "{images}");
     Ok(())

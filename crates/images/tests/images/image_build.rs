@@ -290,7 +290,7 @@ async fn a_context_that_is_refused_or_given_up_leaves_nothing() {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Looks again until something is so.
-async fn wait_until(mut is_so: impl FnMut() -> bool) {
+pub(crate) async fn wait_until(mut is_so: impl FnMut() -> bool) {
     let held = async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(10)).await;
