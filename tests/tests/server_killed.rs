@@ -20,7 +20,9 @@ const COUNT_LIMIT: Duration = Duration::from_secs(20);
 const CLEAN_LIMIT: Duration = Duration::from_secs(15);
 
 /// Counts in a file, four times a second: often enough to see it move, seldom enough for fifty of them on two processors.
-const COUNTER: &str = "i=0; while :; do i=$((i + 1)); echo $i > /tmp/count; sleep 0.25; done";
+///
+/// `1<>` writes over the last number and does not empty the file first: a reader always finds a number.
+const COUNTER: &str = "i=0; while :; do i=$((i + 1)); echo $i 1<> /tmp/count; sleep 0.25; done";
 
 fn count(native: &Native, id: &str) -> Result<u64> {
     Ok(native.shell(id, "cat /tmp/count")?.trim().parse()?)
