@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{Client, Native, Traces, traces, wait};
@@ -146,6 +147,17 @@ impl Server {
     /// The native API with the admin key.
     pub fn native(&self) -> Native {
         Native::new(self.client())
+    }
+
+    /// A key of a new account of this name, with the scopes that keys have when nobody names any.
+    ///
+    /// # Errors
+    /// A refused call.
+    pub fn key_of_new_account(&self, name: &str) -> Result<String> {
+        let account = self.client().post("/lazaret/v1/accounts", &json!({ "name": name }))?.expect(201);
+        let path = format!("/lazaret/v1/accounts/{}/keys", account["id"].as_str().context("an id")?);
+        let key = self.client().post(&path, &json!({ "name": "key" }))?.expect(201);
+        Ok(key["secret"].as_str().context("a secret")?.to_owned())
     }
 
     /// A `lazaret` command line of the same build that talks to this server.

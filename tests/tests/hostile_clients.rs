@@ -127,15 +127,7 @@ fn two_deletes_at_once_succeed_once_and_find_nothing_once() -> Result<()> {
 
 /// A client with a key of a new account, made by the admin.
 fn stranger(server: &Server) -> Result<Client> {
-    Ok(Client::new(&server.url(), Some(&key_of_a_stranger(server)?)))
-}
-
-fn key_of_a_stranger(server: &Server) -> Result<String> {
-    let admin = server.client();
-    let account = admin.post("/lazaret/v1/accounts", &json!({ "name": "stranger" }))?.expect(201);
-    let path = format!("/lazaret/v1/accounts/{}/keys", account["id"].as_str().context("an id")?);
-    let key = admin.post(&path, &json!({ "name": "key" }))?.expect(201);
-    Ok(key["secret"].as_str().context("a secret")?.to_owned())
+    Ok(Client::new(&server.url(), Some(&server.key_of_new_account("stranger")?)))
 }
 
 #[test]
@@ -249,7 +241,7 @@ fn a_json_body_of_a_hundred_mebibytes_is_refused_with_413() -> Result<()> {
 fn ids_that_were_guessed_open_no_stream_and_change_nothing_in_any_dialect() -> Result<()> {
     let server = Server::start();
     let (admin, native) = (server.client(), server.native());
-    let key = key_of_a_stranger(&server)?;
+    let key = server.key_of_new_account("stranger")?;
     // A new connection each time: the server ends one whose body it has not read.
     let stranger = || Client::new(&server.url(), Some(&key));
     let id = native.create(&json!({ "name": "guess-me" }))?;

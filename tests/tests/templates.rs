@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lazaret_tests::registry::busybox_layer;
-use lazaret_tests::{Native, Server, wait};
+use lazaret_tests::{Client, Native, Server, wait};
 use serde_json::{Value, json};
 
 /// Longest that a template may take to be ready, or a start command to show.
@@ -122,5 +122,56 @@ fn a_template_of_the_hosts_own_image_works_and_one_of_a_sandbox_on_it_says_why_i
     let talk = String::from_utf8(refused.stderr)?;
     assert!(!refused.status.success() && talk.contains("the host's own /usr"), "{talk}");
     assert_eq!(template(&native, "mine")?["state"], "error");
+    Ok(())
+}
+
+#[test]
+fn what_a_sandbox_had_become_is_no_other_accounts_to_see_or_to_start_from() -> Result<()> {
+    let server = Server::start();
+    let admin = server.native();
+    import_busybox(&admin)?;
+    let account = |name: &str| -> Result<Native> {
+        Ok(Native::new(Client::new(&server.url(), Some(&server.key_of_new_account(name)?))))
+    };
+    let (owner, stranger) = (account("owner")?, account("stranger")?);
+    let origin = owner.create(&json!({ "image": "busybox:1" }))?;
+    owner.shell(&origin, "echo of one account > /secret")?;
+    owner.apply(&origin, "stop")?;
+    let new = json!({ "name": "mine", "sandbox": origin });
+    owner.client().post("/lazaret/v1/templates", &new)?.expect(201);
+    let ready = || Some(template(&owner, "mine").ok()?).filter(|made| made["state"] == "active");
+    let made = wait::until("the template to be ready", READY_LIMIT, ready);
+    let digest = made["image_digest"].as_str().context("a digest")?;
+
+    let digests = |native: &Native| -> Result<Vec<String>> {
+        let listed = native.client().get("/lazaret/v1/images")?.expect(200);
+        let images = listed["images"].as_array().context("a list of images")?;
+        Ok(images.iter().filter_map(|image| Some(image["digest"].as_str()?.to_owned())).collect())
+    };
+    let knows =
+        |native: &Native| Ok::<_, anyhow::Error>(digests(native)?.iter().any(|known| known == digest));
+    assert!(
+        knows(&owner)? && knows(&admin)?,
+        "its account has it, and the operator sees what takes the disk"
+    );
+    assert!(!knows(&stranger)?);
+    // As a digest that never was: whole, and by its start.
+    let never = "0".repeat(64);
+    for (of_owner, of_nobody) in [(digest, never.as_str()), (&digest[7..19], &never[..12])] {
+        let refused = |image: &str| {
+            stranger.client().post("/lazaret/v1/sandboxes", &json!({ "image": image })).map(|answer| {
+                let error = answer.json()["error"].to_string();
+                (answer.status, error.replace(image.trim_start_matches("sha256:"), "<digest>"))
+            })
+        };
+        let (foreign, unknown) = (refused(of_owner)?, refused(of_nobody)?);
+        assert_eq!(foreign.0, 404, "{foreign:?}");
+        assert_eq!(foreign.1.replace("sha256:", ""), unknown.1, "the answers tell them apart");
+    }
+    let id = owner.create(&json!({ "image": digest }))?;
+    assert_eq!(owner.shell(&id, "cat /secret")?, "of one account\n");
+    for sandbox in [&id, &origin] {
+        owner.delete(sandbox)?;
+    }
     Ok(())
 }

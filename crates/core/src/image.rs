@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::{Digest, Healthcheck, Timestamp};
+use crate::{AccountId, Digest, Healthcheck, Timestamp};
 
 /// An image in the content store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,27 @@ pub struct Image {
     pub created_at: Timestamp,
     /// Part of the server: cannot be removed.
     pub built_in: bool,
+    /// Accounts that made it of something of their own, such as a sandbox; empty for what came from a registry or an archive.
+    pub makers: BTreeSet<AccountId>,
+}
+
+impl Image {
+    /// Whether it is there for this viewer: a name is for everybody, and what an account made and nobody named is that
+    /// account's alone.
+    pub fn is_open_to(&self, viewer: Viewer) -> bool {
+        let Viewer::Account(account) = viewer else { return true };
+        let is_private = self.names.is_empty() && !self.built_in && !self.makers.is_empty();
+        !is_private || self.makers.contains(&account)
+    }
+}
+
+/// Who looks for an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Viewer {
+    /// The server itself, and operators: every image is there.
+    Server,
+    /// An account.
+    Account(AccountId),
 }
 
 /// The parts of an OCI image configuration that matter here.

@@ -86,7 +86,8 @@ pub use ids::{
     UploadId, VolumeId,
 };
 pub use image::{
-    CollectionPolicy, Image, ImageConfig, ImageSource, ImportProgress, LayerProgress, LayerStep, PullProgress,
+    CollectionPolicy, Image, ImageConfig, ImageSource, ImportProgress, LayerProgress, LayerStep,
+    PullProgress, Viewer,
 };
 pub use image_catalogue::{CatalogueImage, ImageCatalogue};
 pub use image_reference::{BUILT_IN_IMAGE, ImageReference, NameError, digest_start};

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use lazaret_core::ports::{self, Commit, ProgressSender, PullSender, Rootfs};
-use lazaret_core::{Body, Clock, CollectionPolicy, Digest, Image, ImageReference, ImageSource};
+use lazaret_core::{
+    AccountId, Body, Clock, CollectionPolicy, Digest, Image, ImageReference, ImageSource, Viewer,
+};
 use tokio::sync::OnceCell;
 
 use crate::build;
@@ -77,13 +79,13 @@ impl ImageStore {
 
 #[async_trait]
 impl ports::Images for ImageStore {
-    async fn find(&self, name: &str) -> lazaret_core::Result<Option<Image>> {
+    async fn find(&self, name: &str, viewer: Viewer) -> lazaret_core::Result<Option<Image>> {
         let name = name.to_owned();
-        Ok(blocking(&self.shared, move |shared| shared.find(&name)).await?)
+        Ok(blocking(&self.shared, move |shared| shared.find(&name, viewer)).await?)
     }
 
-    async fn list(&self) -> lazaret_core::Result<Vec<Image>> {
-        Ok(blocking(&self.shared, Shared::list).await?)
+    async fn list(&self, viewer: Viewer) -> lazaret_core::Result<Vec<Image>> {
+        Ok(blocking(&self.shared, move |shared| shared.list(viewer)).await?)
     }
 
     async fn rootfs(&self, digest: &Digest) -> lazaret_core::Result<Rootfs> {
@@ -127,8 +129,12 @@ impl ports::Images for ImageStore {
         Ok(commit(&self.shared, commission).await?)
     }
 
-    async fn begin_build(&self, context: Option<Body>) -> lazaret_core::Result<Arc<dyn ports::BuildRoom>> {
-        Ok(build::begin(&self.shared, context).await?)
+    async fn begin_build(
+        &self,
+        maker: AccountId,
+        context: Option<Body>,
+    ) -> lazaret_core::Result<Arc<dyn ports::BuildRoom>> {
+        Ok(build::begin(&self.shared, maker, context).await?)
     }
 
     async fn scratch(&self) -> lazaret_core::Result<Image> {
@@ -163,8 +169,8 @@ impl ports::Images for ImageStore {
         Ok(collected.images)
     }
 
-    async fn remove(&self, name: &str) -> lazaret_core::Result<()> {
+    async fn remove(&self, name: &str, viewer: Viewer) -> lazaret_core::Result<()> {
         let name = name.to_owned();
-        Ok(blocking(&self.shared, move |shared| shared.remove(&name)).await?)
+        Ok(blocking(&self.shared, move |shared| shared.remove(&name, viewer)).await?)
     }
 }

@@ -8,12 +8,13 @@
 //! The spool makes one path of every kind of archive: `docker save` writes what it lists before the list. Nothing
 //! leaves the workspace here, so dropping it undoes the import.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use lazaret_core::ports::ProgressSender;
-use lazaret_core::{Digest, ImageConfig, ImageSource};
+use lazaret_core::{AccountId, Digest, ImageConfig, ImageSource};
 use tempfile::TempDir;
 
 use crate::archive::config::{self, Configuration};
@@ -46,6 +47,8 @@ pub(crate) struct Unpacked {
     pub(crate) names: Vec<String>,
     /// It can be had again, or nobody would miss it: collection may take it.
     pub(crate) replaceable: bool,
+    /// Accounts that made it of something of their own.
+    pub(crate) makers: BTreeSet<AccountId>,
     /// Holds the tree at `rootfs`, until it is published.
     pub(crate) workspace: TempDir,
 }
@@ -79,6 +82,7 @@ pub(crate) fn unpack(
         bytes,
         names: found.names,
         replaceable: false,
+        makers: BTreeSet::new(),
         workspace,
     })
 }

@@ -99,13 +99,14 @@ impl Shared {
             bytes: unpacked.bytes,
             created_at: self.clock.now(),
             replaceable: unpacked.replaceable,
+            makers: unpacked.makers,
         };
         let blobs = unpacked.manifest.into_iter().chain([unpacked.config]).collect::<Vec<_>>();
         self.enter(unpacked.image, record, &blobs, unpacked.names)
     }
 
-    /// Makes an image of a tree that is in its place: blobs, record, names. One that is there already gets the names, and
-    /// stays if it was replaceable and this one is not. The caller holds `changing`.
+    /// Makes an image of a tree that is in its place: blobs, record, names. One that is there already gets the names, and is
+    /// [joined](Record::joined) by this one. The caller holds `changing`.
     ///
     /// # Errors
     /// [`ImagesError::Disk`].
@@ -122,10 +123,7 @@ impl Shared {
         let known = lock(&self.state).index.records.get(&image).cloned();
         let record = match known {
             None => Some(record),
-            Some(known) if known.replaceable && !record.replaceable => {
-                Some(Record { replaceable: false, ..known })
-            }
-            Some(_) => None,
+            Some(known) => Some(known.clone().joined(&record)).filter(|joined| *joined != known),
         };
         if let Some(record) = record {
             record.write(&self.layout, &image)?;

@@ -9,6 +9,7 @@
 //!
 //! Everything happens in a workspace. Dropping the pull, at whatever point, removes it.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -110,6 +111,7 @@ pub(crate) async fn pull(
             bytes,
             names: vec![name],
             replaceable: true,
+            makers: BTreeSet::new(),
             workspace,
         })
     })

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lazaret_core::ports::{Lower, Rootfs};
 use lazaret_core::{
-    BUILT_IN_IMAGE, Clock, Digest, Image, ImageConfig, ImageReference, Timestamp, digest_start,
+    BUILT_IN_IMAGE, Clock, Digest, Image, ImageConfig, ImageReference, Timestamp, Viewer, digest_start,
 };
 
 use crate::archive;
@@ -62,25 +62,27 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 impl Shared {
-    pub(crate) fn find(&self, name: &str) -> Result<Option<Image>, ImagesError> {
+    pub(crate) fn find(&self, name: &str, viewer: Viewer) -> Result<Option<Image>, ImagesError> {
         if name == BUILT_IN_IMAGE {
             let digest = self.current_host()?;
             let state = lock(&self.state);
             return Ok(state.index.records.get(&digest).map(|record| state.image(&digest, record)));
         }
         let state = lock(&self.state);
-        let Some(digest) = state.resolve(name)? else { return Ok(None) };
+        let Some(digest) = state.resolve(name, viewer)? else { return Ok(None) };
         Ok(state.index.records.get(&digest).map(|record| state.image(&digest, record)))
     }
 
-    pub(crate) fn list(&self) -> Result<Vec<Image>, ImagesError> {
+    pub(crate) fn list(&self, viewer: Viewer) -> Result<Vec<Image>, ImagesError> {
         self.look_at_host();
         let state = lock(&self.state);
         // What is between the steps of a build is nobody's image, unless somebody named it.
         let steps: BTreeSet<&Digest> = state.index.steps.values().collect();
         let images = state.index.records.iter().map(|(digest, record)| state.image(digest, record));
-        let mut images: Vec<Image> =
-            images.filter(|image| !(image.names.is_empty() && steps.contains(&image.digest))).collect();
+        let mut images: Vec<Image> = images
+            .filter(|image| image.is_open_to(viewer))
+            .filter(|image| !(image.names.is_empty() && steps.contains(&image.digest)))
+            .collect();
         images.sort_by(|a, b| (a.names.is_empty(), &a.names).cmp(&(b.names.is_empty(), &b.names)));
         Ok(images)
     }
@@ -97,8 +99,8 @@ impl Shared {
         Ok(Rootfs { lowers })
     }
 
-    pub(crate) fn remove(&self, name: &str) -> Result<(), ImagesError> {
-        if lock(&self.state).is_of_host(name)? {
+    pub(crate) fn remove(&self, name: &str, viewer: Viewer) -> Result<(), ImagesError> {
+        if lock(&self.state).is_of_host(name, viewer)? {
             self.look_at_host();
         }
         let _changing = lock(&self.changing);
@@ -107,7 +109,8 @@ impl Shared {
             if name == BUILT_IN_IMAGE {
                 return Err(ImagesError::BuiltIn(name.to_owned()));
             }
-            let image = state.resolve(name)?.ok_or_else(|| ImagesError::NotFound(name.to_owned()))?;
+            let image = state.resolve(name, viewer)?;
+            let image = image.ok_or_else(|| ImagesError::NotFound(name.to_owned()))?;
             if state.is_current_host(&image) {
                 return Err(ImagesError::BuiltIn(name.to_owned()));
             }
@@ -179,6 +182,7 @@ impl Shared {
                 config: configuration(&self.layout, None)?,
                 bytes: plan.size_bytes(),
                 replaceable: false,
+                makers: BTreeSet::new(),
                 created_at: self.clock.now(),
             };
             record.write(&self.layout, &digest)?;
@@ -212,16 +216,20 @@ impl Shared {
 }
 
 impl State {
-    /// The image that a name, a digest or the start of a digest stands for.
-    pub(crate) fn resolve(&self, name: &str) -> Result<Option<Digest>, ImagesError> {
+    /// The image that a name, a digest or the start of a digest stands for; the viewer's others do not make it ambiguous.
+    pub(crate) fn resolve(&self, name: &str, viewer: Viewer) -> Result<Option<Digest>, ImagesError> {
         if let Some(key) = self.index.name_key(name) {
             return Ok(self.index.names.get(&key).copied());
         }
         let Some(start) = digest_start(name) else { return Ok(None) };
-        let mut matching = self.index.records.keys().filter(|digest| digest.hex().starts_with(start));
+        let records = self.index.records.iter().filter(|(digest, _)| digest.hex().starts_with(start));
+        let mut matching = records
+            .map(|(digest, record)| self.image(digest, record))
+            .filter(|image| image.is_open_to(viewer))
+            .map(|image| image.digest);
         match (matching.next(), matching.next()) {
             (_, Some(_)) => Err(ImagesError::Ambiguous(name.to_owned())),
-            (found, None) => Ok(found.copied()),
+            (found, None) => Ok(found),
         }
     }
 
@@ -230,8 +238,8 @@ impl State {
     }
 
     /// Whether the name stands for a `host` image, be it the current one or an old one.
-    fn is_of_host(&self, name: &str) -> Result<bool, ImagesError> {
-        let record = self.resolve(name)?.and_then(|image| self.index.records.get(&image));
+    fn is_of_host(&self, name: &str, viewer: Viewer) -> Result<bool, ImagesError> {
+        let record = self.resolve(name, viewer)?.and_then(|image| self.index.records.get(&image));
         Ok(record.is_some_and(|record| record.source.is_none()))
     }
 
@@ -242,8 +250,15 @@ impl State {
     pub(crate) fn image(&self, digest: &Digest, record: &Record) -> Image {
         let built_in = self.is_current_host(digest);
         let names = if built_in { vec![BUILT_IN_IMAGE.to_owned()] } else { self.index.names_of(digest) };
-        let (config, created_at) = (record.config.clone(), record.created_at);
-        Image { digest: *digest, names, config, bytes: record.bytes, created_at, built_in }
+        Image {
+            digest: *digest,
+            names,
+            config: record.config.clone(),
+            bytes: record.bytes,
+            created_at: record.created_at,
+            built_in,
+            makers: record.makers.clone(),
+        }
     }
 }
 

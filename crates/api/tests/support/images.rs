@@ -10,9 +10,9 @@ use lazaret_core::ports::{
     BuildRoom, Commit, CopyFiles, Images, Lower, MakeDirectory, ProgressSender, PullSender, Rootfs,
 };
 use lazaret_core::{
-    Body, CollectionPolicy, Digest, DockerfilePlacement, Error, Image, ImageConfig, ImageReference,
-    ImageSource, Kind, LayerProgress, LayerStep, Limit, PullProgress, Result, Timestamp, UpstreamProblem,
-    collect,
+    AccountId, Body, CollectionPolicy, Digest, DockerfilePlacement, Error, Image, ImageConfig,
+    ImageReference, ImageSource, Kind, LayerProgress, LayerStep, Limit, PullProgress, Result, Timestamp,
+    UpstreamProblem, Viewer, collect,
 };
 
 /// Largest archive that a test may import.
@@ -35,6 +35,7 @@ impl MemoryImages {
             bytes: 0,
             created_at: now,
             built_in: true,
+            makers: BTreeSet::new(),
         };
         Self { now, images: Mutex::new(vec![host]) }
     }
@@ -46,15 +47,16 @@ impl MemoryImages {
 
 #[async_trait]
 impl Images for MemoryImages {
-    async fn find(&self, name: &str) -> Result<Option<Image>> {
+    async fn find(&self, name: &str, viewer: Viewer) -> Result<Option<Image>> {
         let is_it = |image: &&Image| {
-            image.names.iter().any(|known| known == name) || image.digest.to_string() == name
+            let is_named = image.names.iter().any(|known| known == name) || image.digest.to_string() == name;
+            is_named && image.is_open_to(viewer)
         };
         Ok(self.images().iter().find(is_it).cloned())
     }
 
-    async fn list(&self) -> Result<Vec<Image>> {
-        Ok(self.images().clone())
+    async fn list(&self, viewer: Viewer) -> Result<Vec<Image>> {
+        Ok(self.images().iter().filter(|image| image.is_open_to(viewer)).cloned().collect())
     }
 
     async fn rootfs(&self, _digest: &Digest) -> Result<Rootfs> {
@@ -79,6 +81,7 @@ impl Images for MemoryImages {
             bytes: bytes.len() as u64,
             created_at: self.now,
             built_in: false,
+            makers: BTreeSet::new(),
         };
         self.images().push(image.clone());
         Ok(image)
@@ -110,6 +113,7 @@ impl Images for MemoryImages {
             bytes: 18,
             created_at: self.now,
             built_in: false,
+            makers: BTreeSet::new(),
         };
         self.images().push(image.clone());
         Ok(image)
@@ -130,13 +134,14 @@ impl Images for MemoryImages {
             bytes: base.bytes + 1,
             created_at: self.now,
             built_in: false,
+            makers: BTreeSet::from([commit.maker]),
         };
         images.push(image.clone());
         Ok(image)
     }
 
     /// The context of a build is one file: whatever came is its Dockerfile.
-    async fn begin_build(&self, context: Option<Body>) -> Result<Arc<dyn BuildRoom>> {
+    async fn begin_build(&self, _maker: AccountId, context: Option<Body>) -> Result<Arc<dyn BuildRoom>> {
         let file = match context {
             Some(body) => Some(collect(body, ARCHIVE_MAX_BYTES, Limit::ImageSize).await?),
             None => None,
@@ -148,7 +153,7 @@ impl Images for MemoryImages {
         Ok(Vec::new())
     }
 
-    async fn remove(&self, name: &str) -> Result<()> {
+    async fn remove(&self, name: &str, _viewer: Viewer) -> Result<()> {
         let mut images = self.images();
         let is_it =
             |image: &Image| image.names.iter().any(|known| known == name) || image.digest.to_string() == name;

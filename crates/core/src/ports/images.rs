@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::ports::{BuildRoom, Changes};
 use crate::{
-    Body, CollectionPolicy, Digest, Error, Image, ImageConfig, ImageReference, ImageSource, ImportProgress,
-    PullProgress, Result,
+    AccountId, Body, CollectionPolicy, Digest, Error, Image, ImageConfig, ImageReference, ImageSource,
+    ImportProgress, PullProgress, Result, Viewer,
 };
 
 /// One read-only tree on the host and where a sandbox sees it.
@@ -38,6 +38,8 @@ pub type PullSender = watch::Sender<PullProgress>;
 /// An image to be made of another one.
 #[derive(Debug)]
 pub struct Commit {
+    /// For whom: without a name, the new image is there for this account alone ([`Image::is_open_to`]).
+    pub maker: AccountId,
     /// The image to begin with.
     pub base: Digest,
     /// What a sandbox of that image has written, to become a layer; `None` for the same layers with another configuration.
@@ -64,11 +66,12 @@ pub enum Keep {
 /// The content store.
 #[async_trait]
 pub trait Images: Send + Sync {
-    /// The image that `name` (a name or a digest) stands for here; `None` if there is none.
-    async fn find(&self, name: &str) -> Result<Option<Image>>;
+    /// The image that `name` (a name, a digest or the start of one) stands for, of those that are open to `viewer`; `None`
+    /// if there is none.
+    async fn find(&self, name: &str, viewer: Viewer) -> Result<Option<Image>>;
 
-    /// Every image here, by name.
-    async fn list(&self) -> Result<Vec<Image>>;
+    /// Every image that is open to `viewer`, by name.
+    async fn list(&self, viewer: Viewer) -> Result<Vec<Image>>;
 
     /// The trees of an image, complete and ready to mount.
     async fn rootfs(&self, digest: &Digest) -> Result<Rootfs>;
@@ -94,9 +97,10 @@ pub trait Images: Send + Sync {
     /// first; [`crate::Error::LimitReached`] for their size or the host's disk; [`crate::Error::Unsupported`] for a base
     /// that no image can be made of.
     async fn commit(&self, commit: Commit) -> Result<Image>;
-    /// A place for a build, with this archive unpacked as its context. An archive that is given up, too large or hostile is
-    /// an error, and nothing of it stays.
-    async fn begin_build(&self, _context: Option<Body>) -> Result<Arc<dyn BuildRoom>> {
+
+    /// A place for a build of this account, with this archive unpacked as its context. An archive that is given up, too
+    /// large or hostile is an error, and nothing of it stays.
+    async fn begin_build(&self, _maker: AccountId, _context: Option<Body>) -> Result<Arc<dyn BuildRoom>> {
         Err(Error::Unsupported { what: "a build, by this content store".to_owned() })
     }
 
@@ -119,7 +123,7 @@ pub trait Images: Send + Sync {
     /// answers which. Those that are `needed` stay.
     async fn collect(&self, needed: &BTreeSet<Digest>, policy: &CollectionPolicy) -> Result<Vec<Digest>>;
 
-    /// Removes a name, and the content behind it once nothing points at it. The caller has checked that no sandbox
-    /// uses it.
-    async fn remove(&self, name: &str) -> Result<()>;
+    /// Removes a name that stands for an image which is open to `viewer`, and the content behind it once nothing points at
+    /// it. The caller has checked that no sandbox uses it.
+    async fn remove(&self, name: &str, viewer: Viewer) -> Result<()>;
 }

@@ -11,7 +11,8 @@ use super::images::Images;
 use super::sandboxes::find_current;
 use crate::ports::{Commit, Keep};
 use crate::{
-    Caller, Decision, Error, Image, ImageConfig, Kind, Result, Sandbox, SandboxId, Scope, Verb, limits,
+    Caller, Decision, Error, Image, ImageConfig, Kind, Result, Sandbox, SandboxId, Scope, Verb, Viewer,
+    limits,
 };
 
 /// An image that is to be made of a sandbox.
@@ -19,7 +20,7 @@ use crate::{
 pub struct NewImage {
     /// What it configures; `None` for what the sandbox's own image does.
     pub config: Option<ImageConfig>,
-    /// A name to point at it; without one it is found by its digest alone.
+    /// A name to point at it, for everybody; without one it is found by its digest alone, and by the sandbox's account.
     pub name: Option<String>,
     /// For its history: what made it.
     pub made_by: String,
@@ -51,13 +52,14 @@ pub(super) async fn commit(context: &Arc<Context>, sandbox: &Sandbox, new: NewIm
     let config = match config {
         Some(config) => config,
         None => {
-            let base = images.find(&sandbox.image_digest.to_string()).await?;
+            let base = images.find(&sandbox.image_digest.to_string(), Viewer::Server).await?;
             base.ok_or_else(|| Error::not_found(Kind::Image, &sandbox.image))?.config
         }
     };
     let making = async {
         let changes = Some(context.ports.runtime.changes(sandbox.id).await?);
-        images.commit(Commit { base: sandbox.image_digest, changes, config, name, made_by, keep }).await
+        let (maker, base) = (sandbox.account, sandbox.image_digest);
+        images.commit(Commit { maker, base, changes, config, name, made_by, keep }).await
     };
     let made = tokio::time::timeout(limits::COMMIT_MAX, making).await;
     let image =

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedRwLockReadGuard, RwLockWriteGuard};
 
 use super::context::Context;
-use crate::{AccountId, Digest, Error, Image, Result, State};
+use crate::{AccountId, Digest, Error, Image, Result, State, Viewer};
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_secs(10 * 60);
@@ -44,7 +44,7 @@ pub(super) async fn obtain_held(context: &Arc<Context>, account: AccountId, name
 /// Holds an image, if it is here.
 pub(super) async fn hold(context: &Arc<Context>, image: &Digest) -> Result<Option<HeldImage>> {
     let held = Arc::clone(&context.images_in_use).read_owned().await;
-    let found = context.ports.images.find(&image.to_string()).await?;
+    let found = context.ports.images.find(&image.to_string(), Viewer::Server).await?;
     Ok(found.map(|image| HeldImage { image, _held: held }))
 }
 
@@ -73,11 +73,11 @@ fn needed(context: &Context) -> BTreeSet<Digest> {
 pub(super) async fn release(context: &Context, image: &Digest) -> Result<()> {
     let _nobody_creates = nobody_creates(context).await?;
     let digest = image.to_string();
-    let Some(found) = context.ports.images.find(&digest).await? else { return Ok(()) };
+    let Some(found) = context.ports.images.find(&digest, Viewer::Server).await? else { return Ok(()) };
     if found.built_in || !found.names.is_empty() || needed(context).contains(image) {
         return Ok(());
     }
-    context.ports.images.remove(&digest).await
+    context.ports.images.remove(&digest, Viewer::Server).await
 }
 
 /// Collects, if it is time to.

@@ -9,7 +9,7 @@ use super::settings::PullPolicy;
 use crate::ports::ProgressSender;
 use crate::{
     AccountId, Body, Caller, CatalogueImage, Error, Image, ImageReference, ImageSource, Kind, Result, Scope,
-    State, UpstreamProblem, digest_start, limits,
+    State, UpstreamProblem, Viewer, digest_start, limits,
 };
 
 /// A name of the catalogue, and whether its image is here.
@@ -23,20 +23,21 @@ pub struct OfferedImage {
     pub here: Option<crate::Digest>,
 }
 
-/// Images of this server; all accounts share them.
+/// Images of this server. All accounts share those that have a name or came from elsewhere; what an account made without
+/// naming it is that account's alone, and an operator's to see and remove.
 #[derive(Clone)]
 pub struct Images {
     pub(super) context: Arc<Context>,
 }
 
 impl Images {
-    /// Every image here.
+    /// Every image here that is open to the caller.
     ///
     /// # Errors
     /// [`Error::Forbidden`] without [`Scope::SandboxesRead`].
     pub async fn list(&self, caller: &Caller) -> Result<Vec<Image>> {
         caller.need(Scope::SandboxesRead)?;
-        self.context.ports.images.list().await
+        self.context.ports.images.list(manager(caller)).await
     }
 
     /// The image that a name or digest stands for.
@@ -45,7 +46,8 @@ impl Images {
     /// [`Error::NotFound`] if there is none.
     pub async fn get(&self, caller: &Caller, name: &str) -> Result<Image> {
         caller.need(Scope::SandboxesRead)?;
-        find(&self.context, name).await?.ok_or_else(|| Error::not_found(Kind::Image, name))
+        let found = find(&self.context, name, manager(caller)).await?;
+        found.ok_or_else(|| Error::not_found(Kind::Image, name))
     }
 
     /// The names of the catalogue, in order, each with the image that is here for it.
@@ -56,7 +58,7 @@ impl Images {
         caller.need(Scope::SandboxesRead)?;
         let mut offered = Vec::new();
         for (name, image) in self.context.settings.images.catalogue.iter() {
-            let here = find(&self.context, name).await?.map(|image| image.digest);
+            let here = find(&self.context, name, manager(caller)).await?.map(|image| image.digest);
             offered.push(OfferedImage { name: name.to_owned(), image: image.clone(), here });
         }
         Ok(offered)
@@ -118,18 +120,27 @@ impl Images {
             (None, None) if self.context.builds.needed().contains(&image.digest) => {
                 in_use("a build".to_owned())
             }
-            (None, None) => self.context.ports.images.remove(name).await,
+            (None, None) => self.context.ports.images.remove(name, manager(caller)).await,
         }
     }
 }
 
+/// Whose eyes images are managed with. Using one is another matter: an operator's sandboxes are made of what is open to the
+/// operator's account.
+fn manager(caller: &Caller) -> Viewer {
+    match caller.need(Scope::Admin) {
+        Ok(()) => Viewer::Server,
+        Err(_) => Viewer::Account(caller.account),
+    }
+}
+
 /// The image that a name, a digest, or a name of the catalogue stands for here.
-pub(super) async fn find(context: &Context, name: &str) -> Result<Option<Image>> {
-    if let Some(image) = context.ports.images.find(name).await? {
+pub(super) async fn find(context: &Context, name: &str, viewer: Viewer) -> Result<Option<Image>> {
+    if let Some(image) = context.ports.images.find(name, viewer).await? {
         return Ok(Some(image));
     }
     match context.settings.images.catalogue.get(name) {
-        Some(image) => context.ports.images.find(&image.reference.familiar()).await,
+        Some(image) => context.ports.images.find(&image.reference.familiar(), viewer).await,
         None => Ok(None),
     }
 }
@@ -156,7 +167,7 @@ fn source(context: &Context, name: &str) -> Result<ImageReference> {
 /// The image for a new sandbox: the one that is here, or the one that is pulled if the operator lets names do that.
 /// Waits for at most [`limits::PULL_WAIT_MAX`].
 pub(super) async fn obtain(context: &Arc<Context>, account: AccountId, name: &str) -> Result<Image> {
-    if let Some(image) = find(context, name).await? {
+    if let Some(image) = find(context, name, Viewer::Account(account)).await? {
         return Ok(image);
     }
     let reference = source(context, name)?;

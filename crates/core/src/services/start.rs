@@ -20,7 +20,7 @@ use super::{
     Volumes, builds, driver, events, network, pulls, reconcile, roles, templates, volumes,
 };
 use crate::ports::Adopted;
-use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State};
+use crate::{ImageConfig, Reason, Result, Sandbox, SandboxId, State, Viewer};
 
 /// All services, sharing one context. Cheap to clone.
 #[derive(Clone)]
@@ -160,7 +160,7 @@ impl Services {
     /// # Errors
     /// What the images report.
     pub async fn prepare_default_image(&self) -> Result<()> {
-        self.context.ports.images.find(&self.context.settings.default_image).await.map(drop)
+        self.context.ports.images.find(&self.context.settings.default_image, Viewer::Server).await.map(drop)
     }
 
     /// Ends builds, pulls and background tasks, and writes what was not yet written. Sandboxes go on, and roles in them.
@@ -206,7 +206,7 @@ async fn adopt(context: &Arc<Context>) -> Result<()> {
         let was_networked = adopted.is_some_and(|adopted| adopted.addresses.is_some());
         let record = settle_network(context, record, was_networked).await?;
         let record = settle_role(context, record).await?;
-        let image = context.ports.images.find(&record.image_digest.to_string()).await?;
+        let image = context.ports.images.find(&record.image_digest.to_string(), Viewer::Server).await?;
         let image_config = image.map_or_else(ImageConfig::default, |image| image.config);
         let activity = Activity::since(record.last_active_at, &*context.ports.clock);
         let (sender, mailbox) = driver::mailbox();

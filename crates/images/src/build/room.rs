@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use lazaret_core::ports::{BuildRoom, CopyFiles, Keep, MakeDirectory};
-use lazaret_core::{Body, Digest, DockerfilePlacement, Image, ImageConfig, Result, limits};
+use lazaret_core::{AccountId, Body, Digest, DockerfilePlacement, Image, ImageConfig, Result, limits};
 use rustix::fs::FileType;
 use tempfile::TempDir;
 
@@ -28,6 +28,7 @@ use crate::upload::upload;
 #[derive(Debug)]
 struct Room {
     shared: Arc<Shared>,
+    maker: AccountId,
     context: Option<Arc<Context>>,
 }
 
@@ -68,13 +69,14 @@ impl Drop for Context {
 /// [`ImagesError::Context`], [`ImagesError::Disk`]; nothing stays then.
 pub(crate) async fn begin(
     shared: &Arc<Shared>,
+    maker: AccountId,
     archive: Option<Body>,
 ) -> std::result::Result<Arc<dyn BuildRoom>, ImagesError> {
     let context = match archive {
         None => None,
         Some(archive) => Some(Arc::new(receive(shared, archive).await?)),
     };
-    Ok(Arc::new(Room { shared: Arc::clone(shared), context }))
+    Ok(Arc::new(Room { shared: Arc::clone(shared), maker, context }))
 }
 
 async fn receive(shared: &Arc<Shared>, archive: Body) -> std::result::Result<Context, ImagesError> {
@@ -122,7 +124,7 @@ impl BuildRoom for Room {
     async fn copy(&self, copy: CopyFiles) -> Result<Image> {
         let context = self.context.clone();
         let CopyFiles { base, from, copy, config, made_by } = copy;
-        Ok(layered(&self.shared, base, config, made_by, move |shared, base, layered| {
+        Ok(layered(&self.shared, self.maker, base, config, made_by, move |shared, base, layered| {
             let under = base_view(shared, base)?;
             let from = match (from, &context) {
                 (Some(image), _) => Some((base_view(shared, &shared.base(&image)?)?, Owners::Kept)),
@@ -149,7 +151,7 @@ impl BuildRoom for Room {
             }
         });
         let Some(path) = looking.await? else { return Ok(None) };
-        let made = layered(&self.shared, base, config, made_by, move |shared, base, layered| {
+        let made = layered(&self.shared, self.maker, base, config, made_by, move |shared, base, layered| {
             let under = base_view(shared, base)?;
             shared.layered(base, layered, move |out| copy::write_directory(&under, &path, out))
         });
@@ -160,6 +162,7 @@ impl BuildRoom for Room {
 /// Has `work` make an image with one layer more; it ends soon when this is dropped.
 async fn layered(
     shared: &Arc<Shared>,
+    maker: AccountId,
     base: Digest,
     config: ImageConfig,
     made_by: String,
@@ -169,7 +172,7 @@ async fn layered(
     let (tree, lowest) = (base.record.tree, base.diff_ids.len());
     let assembly = blocking(shared, move |shared| shared.begin_on_tree(&tree, lowest)).await?;
     let _stop = assembly.stop().drop_guard();
-    let layered = Layered { assembly, config, made_by, name: None, keep: Keep::WhileUsed };
+    let layered = Layered { maker, assembly, config, made_by, name: None, keep: Keep::WhileUsed };
     blocking(shared, move |shared| work(shared, &base, layered)).await
 }
 

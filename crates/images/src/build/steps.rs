@@ -3,7 +3,9 @@
 //! A key is a file in `steps/`, written after the image's record and removed before it. So a crash in between leaves a step
 //! that is done again, and never a key whose image is not there.
 
-use lazaret_core::{Digest, Image};
+use std::collections::BTreeSet;
+
+use lazaret_core::{Digest, Image, Viewer};
 
 use crate::archive::config;
 use crate::assembly::chain_id;
@@ -57,7 +59,7 @@ impl Shared {
     pub(crate) fn scratch(&self) -> Result<Image, ImagesError> {
         let json = config::for_scratch();
         let digest = digest_of(&json);
-        if let Some(image) = self.find(&digest.to_string())? {
+        if let Some(image) = self.find(&digest.to_string(), Viewer::Server)? {
             return Ok(image);
         }
         let run = config::parse(&json).map_err(|error| ImportError::Archive(error.into()))?.run;
@@ -73,6 +75,7 @@ impl Shared {
             bytes: 0,
             names: Vec::new(),
             replaceable: true,
+            makers: BTreeSet::new(),
             workspace,
         })
     }

@@ -12,11 +12,12 @@
 pub(crate) mod archive;
 mod changes;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
 use lazaret_core::ports::{Commit, Keep};
-use lazaret_core::{Digest, Image, ImageConfig};
+use lazaret_core::{AccountId, Digest, Image, ImageConfig};
 
 use crate::archive::config;
 use crate::assembly::{Assembly, chain_id};
@@ -47,8 +48,8 @@ pub(crate) async fn commit(shared: &Arc<Shared>, mut commit: Commit) -> Result<I
     let _stop = assembly.stop().drop_guard();
     blocking(shared, move |shared| {
         let Some(upper) = changes.uppers.first() else { return Err(ImagesError::NoChanges) };
-        let Commit { config, made_by, keep, .. } = commit;
-        let layered = Layered { assembly, config, made_by, name, keep };
+        let Commit { maker, config, made_by, keep, .. } = commit;
+        let layered = Layered { maker, assembly, config, made_by, name, keep };
         let made = shared.layered(&base, layered, |out| changes::write(upper, out, shared.limits));
         // Only now may the sandbox start again.
         drop(changes);
@@ -69,6 +70,7 @@ pub(crate) struct Base {
 /// An image with one layer more that is being made.
 #[derive(Debug)]
 pub(crate) struct Layered {
+    pub(crate) maker: AccountId,
     /// The tree of the base, to which the layer comes.
     pub(crate) assembly: Assembly,
     pub(crate) config: ImageConfig,
@@ -112,7 +114,7 @@ impl Shared {
         layered: Layered,
         write: impl FnOnce(io::BufWriter<io::PipeWriter>) -> Result<(), E> + Send,
     ) -> Result<Image, ImagesError> {
-        let Layered { mut assembly, config, made_by, name, keep } = layered;
+        let Layered { maker, mut assembly, config, made_by, name, keep } = layered;
         let diff_id = pour(&mut assembly, write)?;
         let json = config::derived(&base.config, &config, Some(&diff_id), &made_by)
             .map_err(|error| ImportError::Archive(error.into()))?;
@@ -129,6 +131,7 @@ impl Shared {
             bytes,
             names: name.into_iter().collect(),
             replaceable: keep == Keep::WhileUsed,
+            makers: BTreeSet::from([maker]),
             workspace,
         })
     }
@@ -151,6 +154,7 @@ impl Shared {
             bytes: base.record.bytes,
             created_at: self.clock.now(),
             replaceable: commit.keep == Keep::WhileUsed,
+            makers: BTreeSet::from([commit.maker]),
         };
         self.enter(digest, record, &[(digest, json)], name.into_iter().collect())
     }

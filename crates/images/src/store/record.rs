@@ -1,10 +1,10 @@
 //! What the store remembers of an image, and the names that stand for images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::str::FromStr;
 
-use lazaret_core::{Digest, ImageConfig, ImageReference, Timestamp};
+use lazaret_core::{AccountId, Digest, ImageConfig, ImageReference, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::layout::{Layout, name_of_file};
@@ -30,6 +30,8 @@ pub(crate) struct Record {
     pub(crate) created_at: Timestamp,
     /// Collection may take it: it came from a registry, or was made to be kept for as long as it is used.
     pub(crate) replaceable: bool,
+    /// Accounts that made it; empty for what came from elsewhere.
+    pub(crate) makers: BTreeSet<AccountId>,
 }
 
 /// The blobs that an OCI image came from.
@@ -61,9 +63,24 @@ struct StoredRecord {
     /// [`Record::replaceable`], by its first meaning; absent in records of images that are not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pulled: bool,
+    /// [`Record::makers`]; absent where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    makers: Vec<String>,
 }
 
 impl Record {
+    /// The record of an image that has come a second time: it stays if one of the two was to stay, and is anybody's if one of
+    /// the two came from elsewhere.
+    pub(crate) fn joined(mut self, other: &Self) -> Self {
+        self.replaceable &= other.replaceable;
+        if other.makers.is_empty() {
+            self.makers.clear();
+        } else if !self.makers.is_empty() {
+            self.makers.extend(&other.makers);
+        }
+        self
+    }
+
     /// Writes the record; from then on the image exists.
     ///
     /// # Errors
@@ -78,6 +95,7 @@ impl Record {
             bytes: self.bytes,
             created_at_unix_micros: self.created_at.unix_micros(),
             pulled: self.replaceable,
+            makers: self.makers.iter().map(AccountId::to_string).collect(),
         };
         let path = layout.record(image);
         let json = serde_json::to_vec(&stored)
@@ -108,6 +126,11 @@ impl StoredRecord {
             bytes: stored.bytes,
             created_at: Timestamp::from_unix_micros(stored.created_at_unix_micros),
             replaceable: stored.pulled,
+            makers: stored
+                .makers
+                .iter()
+                .map(|maker| maker.parse().map_err(serde_json::Error::custom))
+                .collect::<Result<_, _>>()?,
         };
         Ok((record, source))
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use lazaret_core::ports::Images;
-use lazaret_core::{Error, Image, ManualClock, Timestamp};
+use lazaret_core::{Error, Image, ManualClock, Timestamp, Viewer};
 use lazaret_images::registry::settings::RegistrySettings;
 use lazaret_images::unpack::limits::UnpackLimits;
 use lazaret_images::{HostError, ImageStore, ImagesError};
@@ -77,7 +77,7 @@ fn open(directory: &Path, host: &Path) -> Result<ImageStore, ImagesError> {
 }
 
 async fn host_image(store: &ImageStore) -> Image {
-    store.find("host").await.unwrap().expect("the host image is always there")
+    store.find("host", Viewer::Server).await.unwrap().expect("the host image is always there")
 }
 
 /// The image's own root, without /usr.
@@ -166,14 +166,19 @@ async fn it_is_built_again_when_the_host_changes_and_the_old_one_stays() {
     assert_eq!(cache(skeleton(&store, &second).await), "another library\n");
     assert_eq!(cache(skeleton(&store, &first).await), "contents of etc/ld.so.cache\n");
 
-    let names: Vec<_> =
-        store.list().await.unwrap().into_iter().map(|image| (image.names, image.digest)).collect();
+    let names: Vec<_> = store
+        .list(Viewer::Server)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|image| (image.names, image.digest))
+        .collect();
     assert_eq!(names, [(vec!["host".to_owned()], second.digest), (vec![], first.digest)]);
-    store.remove(&first.digest.to_string()).await.unwrap();
+    store.remove(&first.digest.to_string(), Viewer::Server).await.unwrap();
     assert!(matches!(store.rootfs(&first.digest).await, Err(Error::NotFound { .. })));
-    assert!(matches!(store.remove("host").await, Err(Error::Invalid { field: "image", .. })));
+    assert!(matches!(store.remove("host", Viewer::Server).await, Err(Error::Invalid { field: "image", .. })));
     assert!(matches!(
-        store.remove(&second.digest.to_string()).await,
+        store.remove(&second.digest.to_string(), Viewer::Server).await,
         Err(Error::Invalid { field: "image", .. })
     ));
 }
@@ -195,7 +200,7 @@ async fn a_restart_finds_the_same_image_and_clears_what_a_crash_left() {
     let store = open(data.path(), host.path()).unwrap();
     // Not even before anybody has asked for it by name.
     assert!(matches!(
-        store.remove(&image.digest.to_string()).await,
+        store.remove(&image.digest.to_string(), Viewer::Server).await,
         Err(Error::Invalid { field: "image", .. })
     ));
     assert_eq!(host_image(&store).await, image);
@@ -213,7 +218,10 @@ fn a_host_that_cannot_serve_is_refused_by_name() {
     fs::remove_file(host.path().join("lib")).unwrap();
     fs::create_dir(host.path().join("lib")).unwrap();
     let store = open(data.path(), host.path()).unwrap();
-    let found = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.find("host"));
+    let found = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(store.find("host", Viewer::Server));
     let Err(Error::Unsupported { what }) = found else { panic!("{found:?}") };
     assert!(what.contains("lib is a directory of its own"), "{what}");
 }

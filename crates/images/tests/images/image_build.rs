@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use lazaret_core::ports::{BuildRoom, CopyFiles, Images, MakeDirectory};
 use lazaret_core::{
-    CollectionPolicy, CopyAction, Digest, Error, Image, ImageConfig, StageText, body_from_bytes,
+    CollectionPolicy, CopyAction, Digest, Error, Image, ImageConfig, StageText, Viewer, body_from_bytes,
 };
 use tar::EntryType;
 
-use crate::support::Store;
+use crate::support::{Store, maker};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -42,7 +42,7 @@ fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
 }
 
 async fn room(store: &Store, entries: &[Entry<'_>]) -> Arc<dyn BuildRoom> {
-    store.images.begin_build(Some(body_from_bytes(archive(entries)))).await.unwrap()
+    store.images.begin_build(maker(), Some(body_from_bytes(archive(entries)))).await.unwrap()
 }
 
 fn copy(sources: &[&str], destination: &str) -> CopyAction {
@@ -198,7 +198,7 @@ async fn archives_that_are_added_are_unpacked_and_reach_nothing_but_the_destinat
         context.append_data(&mut header, name, bytes).unwrap();
     }
     let context = body_from_bytes(context.into_inner().unwrap());
-    let room = store.images.begin_build(Some(context)).await.unwrap();
+    let room = store.images.begin_build(maker(), Some(context)).await.unwrap();
     let add = async |name: &str| {
         let add = CopyAction { unpack: true, ..copy(&[name], "/") };
         let add = CopyAction { destination: "/".to_owned(), into_directory: true, ..add };
@@ -245,7 +245,7 @@ async fn steps_are_remembered_and_hidden_until_their_images_go() {
     assert_eq!(store.images.find_step(&key).await.unwrap(), Some(made.digest));
     assert_eq!(store.images.find_step(&made.digest).await.unwrap(), None, "there is no such image");
     let listed = async |store: &Store| {
-        store.images.list().await.unwrap().iter().map(|image| image.digest).collect::<Vec<_>>()
+        store.images.list(Viewer::Server).await.unwrap().iter().map(|image| image.digest).collect::<Vec<_>>()
     };
     assert!(!listed(&store).await.contains(&made.digest));
     drop(room);
@@ -275,7 +275,8 @@ async fn a_context_that_is_refused_or_given_up_leaves_nothing() {
         (b"no archive".repeat(100), "context: the context: "),
         (b"\xfd7zXZ\0.".to_vec(), "context: the context: the archive is compressed with xz"),
     ] {
-        let refused = store.images.begin_build(Some(body_from_bytes(context))).await.map(drop).unwrap_err();
+        let refused =
+            store.images.begin_build(maker(), Some(body_from_bytes(context))).await.map(drop).unwrap_err();
         assert!(matches!(refused, Error::Invalid { field: "context", .. }), "{refused}");
         assert!(refused.to_string().starts_with(want), "{refused}");
     }

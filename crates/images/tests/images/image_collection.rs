@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lazaret_core::ports::Images;
-use lazaret_core::{CollectionPolicy, Digest, Image, ImageReference};
+use lazaret_core::{CollectionPolicy, Digest, Image, ImageReference, Viewer};
 use lazaret_images::registry::settings::RegistrySettings;
 use tokio::sync::watch;
 
@@ -47,7 +47,7 @@ async fn pulled_images_go_when_unused_and_what_is_needed_or_imported_stays_whole
     store.clock.advance(DAY * 20);
     assert_eq!(collect(&store, &[&parent], None).await, [], "one is needed, one was used");
     assert_eq!(collect(&store, &[], None).await, [parent.digest]);
-    assert_eq!(store.images.find(&at("parent:1")).await.unwrap(), None);
+    assert_eq!(store.images.find(&at("parent:1"), Viewer::Server).await.unwrap(), None);
     let root = store.root(&child).await;
     assert_eq!(std::fs::read(root.join("base")).unwrap(), [1; 5000], "a shared file stays");
 
@@ -56,11 +56,11 @@ async fn pulled_images_go_when_unused_and_what_is_needed_or_imported_stays_whole
     assert_eq!(collect(&store, &[], Some(1 << 20)).await, []);
     assert_eq!(collect(&store, &[&child], Some(5000)).await, []);
     assert_eq!(collect(&store, &[], Some(5000)).await, [child.digest]);
-    let left = store.images.list().await.unwrap();
+    let left = store.images.list(Viewer::Server).await.unwrap();
     let left: Vec<_> = left.iter().filter(|image| !image.built_in).map(|image| image.digest).collect();
     assert_eq!(left, [imported.digest]);
     for name in ["child:1", "child:2"] {
-        assert_eq!(store.images.find(&at(name)).await.unwrap(), None);
+        assert_eq!(store.images.find(&at(name), Viewer::Server).await.unwrap(), None);
     }
 }
 
@@ -75,5 +75,5 @@ async fn a_tree_or_blob_that_a_crash_left_without_a_record_is_removed_at_the_nex
     for directory in ["rootfs", "blobs"] {
         assert!(!store.files(directory).contains(&stray), "{directory}");
     }
-    assert_eq!(store.images.find("kept:1").await.unwrap(), Some(kept));
+    assert_eq!(store.images.find("kept:1", Viewer::Server).await.unwrap(), Some(kept));
 }

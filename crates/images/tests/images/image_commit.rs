@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use lazaret_core::ports::{Changes, Commit, Images, Keep};
-use lazaret_core::{CollectionPolicy, Error, Image, ImageConfig, Limit};
+use lazaret_core::{AccountId, CollectionPolicy, Error, Image, ImageConfig, Limit, Viewer};
 use lazaret_images::unpack::limits::UnpackLimits;
 use rustix::fs::{CWD, FileType, Mode};
 use tempfile::TempDir;
 
-use crate::support::{Store, docker_archive, tar_of};
+use crate::support::{Store, docker_archive, maker, tar_of};
 
 /// Fills an upper.
 type Make<'a> = &'a dyn Fn(&Path);
@@ -35,6 +35,7 @@ fn changes(upper: &Path) -> Changes {
 
 fn new(base: &Image, upper: Option<&Path>) -> Commit {
     Commit {
+        maker: maker(),
         base: base.digest,
         changes: upper.map(changes),
         config: base.config.clone(),
@@ -157,9 +158,9 @@ async fn the_same_changes_are_the_same_image_and_a_configuration_alone_is_one_on
     assert_ne!(other.digest, one.digest);
     assert_eq!((&other.config, &other.names), (&config, &vec!["other:1".to_owned()]));
     assert_eq!(store.root(&other).await, store.root(&one).await);
-    store.images.remove(&one.digest.to_string()).await.unwrap();
+    store.images.remove(&one.digest.to_string(), Viewer::Server).await.unwrap();
     let store = store.reopen();
-    let found = store.images.find("other:1").await.unwrap().unwrap();
+    let found = store.images.find("other:1", Viewer::Server).await.unwrap().unwrap();
     assert_eq!(found.config, config);
     assert!(store.root(&found).await.join("a").exists(), "the tree is the other image's now");
     let gone = store.images.commit(new(&one, None)).await.unwrap_err();
@@ -208,7 +209,7 @@ async fn what_no_image_can_hold_is_refused_by_name_and_leaves_nothing() {
         assert_eq!(error.to_string(), want, "{what}");
         assert_eq!(store.listing(), before, "{what}");
     }
-    let host = store.images.find("host").await.unwrap().unwrap();
+    let host = store.images.find("host", Viewer::Server).await.unwrap().unwrap();
     let error = store.images.commit(new(&host, None)).await.unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. }), "{error}");
 }
@@ -258,9 +259,46 @@ async fn zeros_take_no_room_and_what_is_kept_while_used_goes_unused() {
     let kept = store.images.commit(new(&base, Some(work.path()))).await.unwrap();
     assert_eq!(kept.digest, image.digest);
     assert_eq!(store.images.collect(&[].into(), &policy).await.unwrap(), []);
-    store.images.remove(&kept.digest.to_string()).await.unwrap();
+    store.images.remove(&kept.digest.to_string(), Viewer::Server).await.unwrap();
     let commit = Commit { keep: Keep::WhileUsed, ..new(&base, Some(work.path())) };
     let image = store.images.commit(commit).await.unwrap();
     store.clock.advance(day * 2);
     assert_eq!(store.images.collect(&[].into(), &policy).await.unwrap(), [image.digest]);
+}
+
+#[tokio::test]
+async fn what_an_account_made_is_its_own_until_somebody_names_it_or_brings_it_from_elsewhere() {
+    let store = Store::new();
+    let base = base(&store).await;
+    let work = TempDir::new().unwrap();
+    fs::write(work.path().join("secret"), "of one account").unwrap();
+    let (own, other, third) = (maker(), AccountId::from_bytes([2; 16]), AccountId::from_bytes([3; 16]));
+    let image = store.images.commit(new(&base, Some(work.path()))).await.unwrap();
+    let digest = image.digest.to_string();
+    let short = &image.digest.hex()[..12];
+    let seen = async |store: &Store, account| {
+        let viewer = Viewer::Account(account);
+        let found = store.images.find(&digest, viewer).await.unwrap().is_some();
+        assert_eq!(store.images.find(short, viewer).await.unwrap().is_some(), found);
+        let listed = store.images.list(viewer).await.unwrap();
+        assert_eq!(listed.iter().any(|listed| listed.digest == image.digest), found);
+        assert!(listed.iter().any(|listed| listed.digest == base.digest), "what was imported is everybody's");
+        found
+    };
+    assert!(seen(&store, own).await && !seen(&store, other).await);
+    let refused = store.images.remove(&digest, Viewer::Account(other)).await.unwrap_err();
+    assert!(matches!(refused, Error::NotFound { .. }), "{refused}");
+    assert!(store.images.find(&digest, Viewer::Server).await.unwrap().is_some());
+
+    // The same changes of the same base, by another account: it has them too, and has not seen anybody else's.
+    let again = Commit { maker: other, ..new(&base, Some(work.path())) };
+    assert_eq!(store.images.commit(again).await.unwrap().digest, image.digest);
+    let store = store.reopen();
+    assert!(seen(&store, own).await && seen(&store, other).await && !seen(&store, third).await);
+
+    let named = Commit { name: Some("shared:1".to_owned()), ..new(&base, Some(work.path())) };
+    store.images.commit(named).await.unwrap();
+    assert!(seen(&store, third).await, "a name is for everybody");
+    store.images.remove("shared:1", Viewer::Account(third)).await.unwrap();
+    assert!(store.images.find(&digest, Viewer::Server).await.unwrap().is_none(), "it was its only name");
 }

@@ -6,7 +6,7 @@ use std::io;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use lazaret_core::ports::Images;
-use lazaret_core::{Body, Error, ImageSource, ImportProgress, Limit};
+use lazaret_core::{Body, Error, ImageSource, ImportProgress, Limit, Viewer};
 use lazaret_images::unpack::limits::UnpackLimits;
 use tokio::sync::watch;
 
@@ -53,13 +53,13 @@ async fn a_saved_image_arrives_with_its_names_and_configuration() {
     assert!(!root.join("etc/old").exists());
 
     for name in ["app", "app:latest", "app:1.0", &image.digest.to_string(), &image.digest.hex()[..12]] {
-        assert_eq!(store.images.find(name).await.unwrap().as_ref(), Some(&image), "{name}");
+        assert_eq!(store.images.find(name, Viewer::Server).await.unwrap().as_ref(), Some(&image), "{name}");
     }
     for name in ["app:2", "other", "sha256:00", &image.digest.hex()[..11], "../app", ""] {
-        assert_eq!(store.images.find(name).await.unwrap(), None, "{name}");
+        assert_eq!(store.images.find(name, Viewer::Server).await.unwrap(), None, "{name}");
     }
     let store = store.reopen();
-    assert_eq!(store.images.find("app").await.unwrap(), Some(image));
+    assert_eq!(store.images.find("app", Viewer::Server).await.unwrap(), Some(image));
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_root_file_system_arrives_plain_or_compressed() {
     assert_eq!(packed.names, ["localhost:5000/mine:v2", "mine:latest"]);
     let nameless = store.import(zstd::encode_all(&above()[..], 1).unwrap(), None).await.unwrap();
     assert_eq!(nameless.names, Vec::<String>::new());
-    assert_eq!(store.images.find(&nameless.digest.hex()).await.unwrap(), Some(nameless));
+    assert_eq!(store.images.find(&nameless.digest.hex(), Viewer::Server).await.unwrap(), Some(nameless));
 }
 
 #[tokio::test]
@@ -378,15 +378,15 @@ async fn an_image_goes_with_its_last_name_and_a_shared_tree_with_its_last_image(
     let other = store.import(layer.clone(), Some("c")).await.unwrap();
     assert_eq!(store.files("rootfs").len(), 1);
 
-    store.images.remove("a:1").await.unwrap();
-    assert!(store.images.find("b:1").await.unwrap().is_some());
-    assert!(matches!(store.images.remove("a:1").await, Err(Error::NotFound { .. })));
-    store.images.remove("b:1").await.unwrap();
-    assert!(store.images.find("b:1").await.unwrap().is_none());
+    store.images.remove("a:1", Viewer::Server).await.unwrap();
+    assert!(store.images.find("b:1", Viewer::Server).await.unwrap().is_some());
+    assert!(matches!(store.images.remove("a:1", Viewer::Server).await, Err(Error::NotFound { .. })));
+    store.images.remove("b:1", Viewer::Server).await.unwrap();
+    assert!(store.images.find("b:1", Viewer::Server).await.unwrap().is_none());
     assert!(store.root(&other).await.join("bin/app").exists());
 
     let store = store.reopen();
-    store.images.remove(&other.digest.hex()[..12]).await.unwrap();
+    store.images.remove(&other.digest.hex()[..12], Viewer::Server).await.unwrap();
     nothing_is_left(&store).await;
     assert!(matches!(store.images.rootfs(&other.digest).await, Err(Error::NotFound { .. })));
 }

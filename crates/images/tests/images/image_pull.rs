@@ -4,7 +4,9 @@ use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use lazaret_core::ports::Images;
-use lazaret_core::{Error, Image, ImageReference, LayerStep, Limit, PullProgress, Secret, UpstreamProblem};
+use lazaret_core::{
+    Error, Image, ImageReference, LayerStep, Limit, PullProgress, Secret, UpstreamProblem, Viewer,
+};
 use lazaret_images::registry::settings::{Credentials, RegistrySettings};
 use lazaret_images::unpack::limits::UnpackLimits;
 use tokio::sync::watch;
@@ -95,7 +97,10 @@ async fn an_image_arrives_by_tag_by_digest_and_through_an_index() {
     for name in [format!("{host}/team/app"), format!("{host}/team/app@{digest}")] {
         let again = pull(&store, &name).await.unwrap();
         assert_eq!(again.digest, digest, "{name}");
-        assert_eq!(store.images.find(&name).await.unwrap().map(|image| image.digest), Some(digest));
+        assert_eq!(
+            store.images.find(&name, Viewer::Server).await.unwrap().map(|image| image.digest),
+            Some(digest)
+        );
     }
     assert_eq!(store.files("rootfs").len(), 1);
     assert_eq!(store.files("work"), Vec::<String>::new());

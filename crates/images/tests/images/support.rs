@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lazaret_core::ports::Images;
 use lazaret_core::{
-    Clock, Digest, Image, ImageSource, ImportProgress, ManualClock, Timestamp, body_from_bytes,
+    AccountId, Clock, Digest, Image, ImageSource, ImportProgress, ManualClock, Timestamp, body_from_bytes,
 };
 use lazaret_images::ImageStore;
 use lazaret_images::registry::settings::RegistrySettings;
@@ -17,6 +17,11 @@ use tokio::sync::watch;
 
 /// When everything in these tests happens.
 pub(crate) const NOW: Timestamp = Timestamp::from_unix_micros(1_700_000_000_000_000);
+
+/// Whoever makes images of their own in these tests.
+pub(crate) fn maker() -> AccountId {
+    AccountId::from_bytes([1; 16])
+}
 
 /// A store in a directory that goes with it.
 pub(crate) struct Store {

@@ -19,7 +19,8 @@ use crate::extract::Json;
 use crate::failure::Failure;
 use crate::settings::App;
 
-/// Every image here, and the names that can be had; all accounts share them.
+/// Every image that the key's account has, and the names that can be had. Those with a name, and those from a registry or an
+/// archive, are all accounts'.
 #[utoipa::path(get, path = "/lazaret/v1/images", operation_id = "list_images", tag = "images",
     responses((status = 200, body = wire::ImageList), (status = "default", body = ErrorBody)))]
 pub(crate) async fn list(State(app): State<App>, asked: Asked) -> Result<Json<wire::ImageList>, Failure> {

@@ -25,8 +25,8 @@ use tokio_util::task::TaskTracker;
 
 use super::context::Context;
 use crate::{
-    BuildEvent, BuildSource, BuildSpec, Caller, Digest, Dockerfile, DockerfileError, EgressPolicy, Error,
-    Image, ImageReference, Instruction, Plan, Result, Scope, TransferSource, limits,
+    AccountId, BuildEvent, BuildSource, BuildSpec, Caller, Digest, Dockerfile, DockerfileError, EgressPolicy,
+    Error, Image, ImageReference, Instruction, Plan, Result, Scope, TransferSource, limits,
 };
 use worker::Worker;
 
@@ -113,7 +113,7 @@ impl Builds {
         super::network::check(context, &network)?;
         check(&spec)?;
 
-        let (text, room) = self.receive(spec.source).await?;
+        let (text, room) = self.receive(caller.account, spec.source).await?;
         let file = Dockerfile::parse(&text)?;
         let plan = Plan::make(&file, &spec.arguments, spec.target.as_deref())?;
         if room.is_none() {
@@ -121,7 +121,7 @@ impl Builds {
         }
         let room = match room {
             Some(room) => room,
-            None => context.ports.images.begin_build(None).await?,
+            None => context.ports.images.begin_build(caller.account, None).await?,
         };
 
         let (events, receiver) = mpsc::channel(limits::BUILD_LOG_CHUNKS);
@@ -154,13 +154,14 @@ impl Builds {
     /// The Dockerfile's text, and the room with the context if there is one.
     async fn receive(
         &self,
+        account: AccountId,
         source: BuildSource,
     ) -> Result<(String, Option<Arc<dyn crate::ports::BuildRoom>>)> {
         let (archive, dockerfile, placement) = match source {
             BuildSource::Text(text) => return Ok((text, None)),
             BuildSource::Context { archive, dockerfile, placement } => (archive, dockerfile, placement),
         };
-        let room = self.context.ports.images.begin_build(Some(archive)).await?;
+        let room = self.context.ports.images.begin_build(account, Some(archive)).await?;
         let bytes = room.dockerfile(&dockerfile, placement).await?;
         let invalid = |reason: String| Error::invalid("dockerfile", reason);
         let bytes = bytes.ok_or_else(|| {

@@ -80,8 +80,15 @@ impl Worker {
         network::dismiss(context, record.id).await;
         runtime.stop(record.id, Duration::ZERO).await?;
         let changes = Some(self.unless_stopped(runtime.changes(record.id)).await??);
-        let commit =
-            Commit { base: record.image_digest, changes, config, name: None, made_by, keep: Keep::WhileUsed };
+        let commit = Commit {
+            maker: self.account,
+            base: record.image_digest,
+            changes,
+            config,
+            name: None,
+            made_by,
+            keep: Keep::WhileUsed,
+        };
         self.unless_stopped(context.ports.images.commit(commit)).await?
     }
 

@@ -123,6 +123,7 @@ impl Worker {
         let made = last.ok_or_else(|| Error::internal("a plan without stages"))?;
         let keep = if self.name.is_some() { Keep::UntilRemoved } else { Keep::WhileUsed };
         let commit = Commit {
+            maker: self.account,
             base: made.image,
             changes: None,
             config: made.state.config,

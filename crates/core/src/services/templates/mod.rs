@@ -16,7 +16,7 @@ use super::sandboxes::find_current;
 use crate::template::check_handle;
 use crate::{
     Caller, Decision, Error, EventKind, Image, Kind, Limit, NewTemplate, Recipe, Result, Sandbox, Scope,
-    Template, TemplateId, TemplateSource, TemplateState, Verb, limits,
+    Template, TemplateId, TemplateSource, TemplateState, Verb, Viewer, limits,
 };
 
 /// Templates.
@@ -54,7 +54,10 @@ impl Templates {
     pub async fn create(&self, caller: &Caller, new: NewTemplate) -> Result<Template> {
         caller.need(Scope::SandboxesWrite)?;
         let (origin, image) = match &new.source {
-            TemplateSource::Image(name) => (None, super::images::find(&self.context, name).await?),
+            TemplateSource::Image(name) => {
+                let viewer = Viewer::Account(caller.account);
+                (None, super::images::find(&self.context, name, viewer).await?)
+            }
             TemplateSource::Sandbox(id) => {
                 let sandbox = find_current(&self.context, caller, *id).await?.snapshot();
                 if sandbox.state.judge(Verb::Commit) == Decision::Refuse {

@@ -9,6 +9,7 @@ use crate::services::context::Context;
 use crate::services::image_collection::{HeldImage, hold, obtain_held};
 use crate::{
     Error, Image, ImageConfig, Kind, Result, SandboxId, Template, TemplateId, TemplateSource, TemplateState,
+    Viewer,
 };
 
 /// Gets the image of a template in the background, and makes the template active or tells why not.
@@ -95,7 +96,7 @@ pub(in crate::services) async fn adopt(context: &Arc<Context>) -> Result<()> {
     for template in context.ports.store.list_templates().await? {
         let (id, state) = (template.id, template.state);
         let image_is_here = match &template.image {
-            Some(image) => context.ports.images.find(&image.to_string()).await?.is_some(),
+            Some(image) => context.ports.images.find(&image.to_string(), Viewer::Server).await?.is_some(),
             None => false,
         };
         context.templates.put(template.clone());
