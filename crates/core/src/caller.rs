@@ -78,6 +78,18 @@ pub struct Caller {
     pub tier: String,
     /// What the key may do.
     pub scopes: Vec<Scope>,
+    /// Whether what is done in a sandbox counts as use of it.
+    pub activity: Activity,
+}
+
+/// Whether a request counts as use of its sandbox, which a time limit for idle ones goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activity {
+    /// It does, while it goes on and from its end.
+    #[default]
+    Counts,
+    /// It leaves no trace there: who only watches keeps no sandbox alive.
+    Unnoticed,
 }
 
 impl Caller {

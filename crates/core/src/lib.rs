@@ -55,7 +55,7 @@ pub use build::{
     Action, Base, BuildEvent, BuildSource, BuildSpec, CacheUse, CopyAction, DockerfilePlacement, Plan,
     PlannedStage, RunAction, StageState, StageText, StepKey,
 };
-pub use caller::{Caller, Scope};
+pub use caller::{Activity, Caller, Scope};
 pub use catalogue::{CatalogueEntry, Source};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use digest::Digest;

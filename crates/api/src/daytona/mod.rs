@@ -15,6 +15,7 @@
 //! What is deliberately lenient, since the clients are newer than any server: unknown fields of bodies and unknown keys
 //! of query strings are ignored.
 
+mod activity;
 pub(crate) mod control;
 mod document;
 mod preview;

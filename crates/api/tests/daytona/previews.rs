@@ -329,3 +329,27 @@ async fn what_is_handed_out_for_one_sandbox_is_json_of_the_contract() {
     assert_eq!(world.server.get(&world.api("/signing-key")).send().await.expect(200), rotated);
     assert_eq!(json!(world.link().await.as_object().unwrap().len()), 3);
 }
+
+#[tokio::test]
+async fn a_request_that_says_so_is_no_use_of_the_sandbox_by_preview_or_toolbox() {
+    const SILENT: &str = "x-daytona-skip-last-activity-update";
+    let world = World::new().await;
+    let token = world.token().await;
+    let active = async || world.server.get(&world.api("")).send().await.expect(200)["lastActivityAt"].clone();
+    let visit = async |said: &str| {
+        world.server.clock.advance(Duration::from_secs(60));
+        let preview = world.visit("/").header("x-daytona-preview-token", &token).header(SILENT, said);
+        told(&preview.send().await);
+        let before = active().await;
+        world.server.clock.advance(Duration::from_secs(60));
+        let files = world.server.get(&crate::toolbox(&world.id, "/files?path=/")).header(SILENT, said);
+        files.send().await.expect(200);
+        (before, active().await)
+    };
+    let begin = active().await;
+    assert_eq!(visit("true").await, (begin.clone(), begin.clone()));
+    assert_eq!(visit("TRUE").await, (begin.clone(), begin.clone()));
+    let (by_preview, by_toolbox) = visit("false").await;
+    assert_ne!(by_preview, begin, "what is not silent counts");
+    assert_ne!(by_toolbox, by_preview);
+}

@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256};
 use super::context::Context;
 use crate::sandbox::check_name;
 use crate::{
-    Account, AccountId, Caller, Error, Key, KeyHash, KeyId, Kind, Limit, Result, Scope, Secret, Timestamp,
-    limits,
+    Account, AccountId, Activity, Caller, Error, Key, KeyHash, KeyId, Kind, Limit, Result, Scope, Secret,
+    Timestamp, limits,
 };
 
 /// The account that the first start makes.
@@ -68,7 +68,8 @@ impl Accounts {
         let store = &self.context.ports.store;
         let key = store.find_key_by_hash(&hash).await?.ok_or(Error::Unauthenticated)?;
         let account = store.find_account(key.account).await?.ok_or(Error::Unauthenticated)?;
-        let caller = Caller { account: key.account, key: key.id, tier: account.tier, scopes: key.scopes };
+        let (tier, scopes, activity) = (account.tier, key.scopes, Activity::Counts);
+        let caller = Caller { account: key.account, key: key.id, tier, scopes, activity };
         let known = (caller, key.expires_at);
         self.known.write().expect("no panic under this lock").insert(hash.0, known.clone());
         Ok(known)

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::table::Entry;
-use crate::{Clock, Error, Kind, LeasePolicy, Timestamp, Verb};
+use crate::{Activity, Clock, Error, Kind, LeasePolicy, Timestamp, Verb};
 use crate::{IdleAction, Reason, Sandbox, State};
 
 /// How long a broken connection may be ahead of the news that the sandbox has ended. That takes milliseconds; where it is
@@ -19,7 +19,7 @@ const END_PATIENCE: Duration = Duration::from_secs(2);
 
 /// When a sandbox was used.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(super) struct LastUse {
     inner: Mutex<Inner>,
 }
 
@@ -31,7 +31,7 @@ struct Inner {
     written: Timestamp,
 }
 
-impl Activity {
+impl LastUse {
     /// Activity of a sandbox that was last used at `last_active_at`, perhaps under an earlier server.
     pub(super) fn since(last_active_at: Timestamp, clock: &dyn Clock) -> Self {
         let ago = clock.now().since(last_active_at);
@@ -90,14 +90,17 @@ impl Activity {
 pub struct InUse {
     entry: Arc<Entry>,
     clock: Arc<dyn Clock>,
+    activity: Activity,
     /// The use came to something, so that its end restarts the idle time.
     counts: AtomicBool,
 }
 
 impl InUse {
-    pub(super) fn new(entry: Arc<Entry>, clock: Arc<dyn Clock>) -> Self {
-        entry.activity.enter();
-        Self { entry, clock, counts: AtomicBool::new(false) }
+    pub(super) fn new(entry: Arc<Entry>, clock: Arc<dyn Clock>, activity: Activity) -> Self {
+        if activity == Activity::Counts {
+            entry.activity.enter();
+        }
+        Self { entry, clock, activity, counts: AtomicBool::new(false) }
     }
 
     /// The result of the use, which counts as one if it is a success. A guest that could not be asked because it came to
@@ -105,8 +108,10 @@ impl InUse {
     pub(super) async fn counted<T>(&self, result: crate::Result<T>) -> crate::Result<T> {
         match result {
             Ok(result) => {
-                self.counts.store(true, Ordering::Relaxed);
-                self.entry.activity.touch(&*self.clock);
+                if self.activity == Activity::Counts {
+                    self.counts.store(true, Ordering::Relaxed);
+                    self.entry.activity.touch(&*self.clock);
+                }
                 Ok(result)
             }
             Err(error @ Error::Unavailable { .. }) => Err(self.end().await.unwrap_or(error)),
@@ -131,6 +136,9 @@ impl InUse {
 
 impl Drop for InUse {
     fn drop(&mut self) {
+        if self.activity == Activity::Unnoticed {
+            return;
+        }
         if self.counts.load(Ordering::Relaxed) {
             self.entry.activity.touch(&*self.clock);
         }
@@ -145,7 +153,7 @@ impl std::fmt::Debug for InUse {
 }
 
 /// What the time limits of a sandbox ask for now.
-pub(super) fn due(sandbox: &Sandbox, activity: &Activity, clock: &dyn Clock) -> Option<(Verb, Reason)> {
+pub(super) fn due(sandbox: &Sandbox, activity: &LastUse, clock: &dyn Clock) -> Option<(Verb, Reason)> {
     let LeasePolicy { idle, archive_stopped_after, delete_stopped_after, life } = sandbox.lease;
     let in_state = clock.now().since(sandbox.state_since);
     match sandbox.state {

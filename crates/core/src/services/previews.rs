@@ -10,7 +10,7 @@ use super::context::Context;
 use super::ingress::PortStream;
 use super::sandboxes::{find_current, use_current};
 use crate::preview::{SandboxSecret, Withdrawal};
-use crate::{Caller, Error, Result, SandboxId, Scope, Secret, SignedPreview, limits};
+use crate::{Activity, Caller, Error, Result, SandboxId, Scope, Secret, SignedPreview, limits};
 
 /// Previews of sandboxes.
 #[derive(Clone)]
@@ -155,12 +155,12 @@ impl Previews {
         Ok(Secret::new(secret(&self.context, admission.sandbox).await?.pass(ends_at)))
     }
 
-    /// Connects to the port. The sandbox is in use for as long as the connection is held.
+    /// Connects to the port. The sandbox is in use for as long as the connection is held, if that counts.
     ///
     /// # Errors
     /// As [`super::Ingress::connect`].
-    pub async fn connect(&self, admission: &Admission) -> Result<PortStream> {
-        let (_, guard) = use_current(&self.context, admission.sandbox).await?;
+    pub async fn connect(&self, admission: &Admission, activity: Activity) -> Result<PortStream> {
+        let (_, guard) = use_current(&self.context, admission.sandbox, activity).await?;
         PortStream::open(&self.context, admission.sandbox, admission.port, guard).await
     }
 

@@ -8,7 +8,7 @@ use super::audit;
 use super::context::Context;
 use super::driver;
 use super::image_collection::{HeldImage, hold, obtain_held};
-use super::lease::{self, Activity, InUse};
+use super::lease::{self, InUse, LastUse};
 use super::roles;
 use super::start_command;
 use super::table::{Entry, Place};
@@ -17,9 +17,9 @@ use super::volumes::HeldVolumes;
 use crate::ports::{EgressUsage, Usage};
 use crate::sandbox::check_env;
 use crate::{
-    Caller, Decision, DomainSecrets, EgressPolicy, Error, EventKind, FileScope, Kind, NameUse, Order, Page,
-    PageRequest, Reason, Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile, State, Template,
-    TemplateSource, Upload, Verb, WriteOptions, limits,
+    Activity, Caller, Decision, DomainSecrets, EgressPolicy, Error, EventKind, FileScope, Kind, NameUse,
+    Order, Page, PageRequest, Reason, Refusal, Result, Sandbox, SandboxId, SandboxSpec, Scope, SeedFile,
+    State, Template, TemplateSource, Upload, Verb, WriteOptions, limits,
 };
 
 /// Which sandboxes a listing shows.
@@ -468,7 +468,7 @@ impl Creation<'_> {
         }
         let clock = &*self.context.ports.clock;
         let (sender, mailbox) = driver::mailbox();
-        let activity = Activity::since(self.record.last_active_at, clock);
+        let activity = LastUse::since(self.record.last_active_at, clock);
         let entry = Arc::new(Entry::new(self.record, self.image.image.config, activity, sender));
         self.context.table.insert(Arc::clone(&entry));
         driver::spawn(Arc::clone(self.context), Arc::clone(&entry), mailbox);
@@ -575,18 +575,22 @@ pub(super) async fn use_sandbox(
     caller: &Caller,
     id: SandboxId,
 ) -> Result<(Arc<Entry>, InUse)> {
-    in_use(context, find_current(context, caller, id).await?)
+    in_use(context, find_current(context, caller, id).await?, caller.activity)
 }
 
 /// The same for somebody who was let in without a key.
-pub(super) async fn use_current(context: &Arc<Context>, id: SandboxId) -> Result<(Arc<Entry>, InUse)> {
+pub(super) async fn use_current(
+    context: &Arc<Context>,
+    id: SandboxId,
+    activity: Activity,
+) -> Result<(Arc<Entry>, InUse)> {
     let entry = context.table.find(id).ok_or_else(|| Error::not_found(Kind::Sandbox, id))?;
-    in_use(context, current(context, entry).await?)
+    in_use(context, current(context, entry).await?, activity)
 }
 
-fn in_use(context: &Context, entry: Arc<Entry>) -> Result<(Arc<Entry>, InUse)> {
+fn in_use(context: &Context, entry: Arc<Entry>, activity: Activity) -> Result<(Arc<Entry>, InUse)> {
     // In use first: between the judgement and the use nobody may find it idle.
-    let guard = InUse::new(Arc::clone(&entry), Arc::clone(&context.ports.clock));
+    let guard = InUse::new(Arc::clone(&entry), Arc::clone(&context.ports.clock), activity);
     judge_use(&entry)?;
     Ok((entry, guard))
 }

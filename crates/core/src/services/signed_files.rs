@@ -7,8 +7,8 @@ use super::previews::secret;
 use super::sandboxes::find_current;
 use super::{Directories, Execs, Files};
 use crate::{
-    Body, Caller, Error, FileEntry, FilePath, KeyId, ReadRange, Result, SandboxId, Scope, Secret, Timestamp,
-    WriteOptions,
+    Activity, Body, Caller, Error, FileEntry, FilePath, KeyId, ReadRange, Result, SandboxId, Scope, Secret,
+    Timestamp, WriteOptions,
 };
 
 /// Signed requests for files.
@@ -102,6 +102,12 @@ impl SignedFiles {
         if scope != Scope::SandboxesRead {
             scopes.push(scope);
         }
-        Ok(Caller { account: entry.account, key: KeyId::from_bytes([0; 16]), tier: String::new(), scopes })
+        Ok(Caller {
+            account: entry.account,
+            key: KeyId::from_bytes([0; 16]),
+            tier: String::new(),
+            scopes,
+            activity: Activity::Counts,
+        })
     }
 }

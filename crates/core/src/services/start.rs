@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::actions::Actions;
 use super::audit::AuditLog;
 use super::context::{Context, Ports};
-use super::lease::Activity;
+use super::lease::LastUse;
 use super::settings::Settings;
 use super::table::{Entry, Table};
 use super::{
@@ -208,7 +208,7 @@ async fn adopt(context: &Arc<Context>) -> Result<()> {
         let record = settle_role(context, record).await?;
         let image = context.ports.images.find(&record.image_digest.to_string(), Viewer::Server).await?;
         let image_config = image.map_or_else(ImageConfig::default, |image| image.config);
-        let activity = Activity::since(record.last_active_at, &*context.ports.clock);
+        let activity = LastUse::since(record.last_active_at, &*context.ports.clock);
         let (sender, mailbox) = driver::mailbox();
         let entry = Arc::new(Entry::new(record, image_config, activity, sender));
         context.table.insert(Arc::clone(&entry));

@@ -9,7 +9,7 @@ use super::catalogue::Known;
 use super::driver::Command;
 use super::interpreters::Slot;
 use super::language_servers::LanguageSlot;
-use super::lease::Activity;
+use super::lease::LastUse;
 use super::sessions::SessionSlot;
 use super::terminals::TerminalSlot;
 use crate::{AccountId, Error, FilePath, ImageConfig, Kind, Limit, Result, Sandbox, SandboxId, State};
@@ -20,7 +20,7 @@ pub(super) struct Entry {
     pub(super) account: AccountId,
     /// What the image configured, for the defaults of execs.
     pub(super) image_config: ImageConfig,
-    pub(super) activity: Activity,
+    pub(super) activity: LastUse,
     /// The way to the driver task.
     pub(super) mailbox: mpsc::Sender<Command>,
     /// Ids of the files under the data directory; loaded from the store at first use.
@@ -44,7 +44,7 @@ impl Entry {
     pub(super) fn new(
         record: Sandbox,
         image_config: ImageConfig,
-        activity: Activity,
+        activity: LastUse,
         mailbox: mpsc::Sender<Command>,
     ) -> Self {
         Self {

@@ -8,6 +8,7 @@ use axum::response::Response;
 use lazaret_core::services::{Admission, Ticket};
 use lazaret_core::{Error, Kind, SandboxId, limits};
 
+use super::super::activity::activity;
 use super::host::{Label, Wanted};
 use super::ticket::{self, Shown};
 use crate::context::RequestContext;
@@ -65,7 +66,7 @@ pub(super) async fn show(
     let path = request.uri().path_and_query().cloned();
     let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
     let to = Destination { port, path, prefix: String::new(), credentials: Credentials::Theirs };
-    let stream = app.core.previews.connect(&admission).await?;
+    let stream = app.core.previews.connect(&admission, activity(request.headers())).await?;
     let mut response = forward(stream, request, to, app.settings.stopping.clone()).await?;
     if let Some(cookie) = cookie {
         response.headers_mut().append(SET_COOKIE, cookie);

@@ -6,6 +6,7 @@ use lazaret_core::{Caller, Error, Kind, SandboxId};
 use serde::de::DeserializeOwned;
 
 use crate::auth::Authenticated;
+use crate::daytona::activity::activity;
 use crate::extract::{PathParams, Query};
 use crate::failure::Failure;
 use crate::ids;
@@ -28,7 +29,8 @@ impl<Q: DeserializeOwned> FromRequestParts<App> for Target<Q> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let Authenticated(caller) = Authenticated::from_request_parts(parts, app).await?;
+        let Authenticated(mut caller) = Authenticated::from_request_parts(parts, app).await?;
+        caller.activity = activity(&parts.headers);
         let params = PathParams::from_request_parts(parts, app).await?;
         let text = params.text("id", Kind::Sandbox)?;
         let bytes = ids::parse_uuid(text).ok_or_else(|| Error::not_found(Kind::Sandbox, text))?;

@@ -25,9 +25,9 @@ use super::sandboxes::use_current;
 use super::table::Entry;
 use super::{driver, execs, network};
 use crate::{
-    Caller, EgressPolicy, Error, EventKind, ExecEvent, ExecId, ExecProblem, ExecSession, ExecSpec, Image,
-    Keep, PackageManager, Removal, Result, Role, RoleStatus, RoleStep, Sandbox, SandboxId, SandboxRole,
-    Scope, limits,
+    Activity, Caller, EgressPolicy, Error, EventKind, ExecEvent, ExecId, ExecProblem, ExecSession, ExecSpec,
+    Image, Keep, PackageManager, Removal, Result, Role, RoleStatus, RoleStep, Sandbox, SandboxId,
+    SandboxRole, Scope, limits,
 };
 
 /// Applies a role, as its header says.
@@ -160,7 +160,7 @@ async fn apply(context: &Arc<Context>, entry: &Arc<Entry>, id: &str) {
         if !entry.runs().await {
             return;
         }
-        match use_current(context, entry.id).await {
+        match use_current(context, entry.id, Activity::Counts).await {
             Ok((_, guard)) => break guard,
             Err(Error::Refused { .. }) => {}
             Err(_) => return,
