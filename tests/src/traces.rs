@@ -120,7 +120,8 @@ fn loop_devices(data_dir: &Path) -> BTreeSet<String> {
         let backing = PathBuf::from("/sys/block").join(&name).join("loop/backing_file");
         // A device that is taken apart while we look has no backing file any more.
         let Ok(file) = fs::read_to_string(backing) else { continue };
-        if Path::new(file.trim()).starts_with(data_dir) {
+        // The kernel tells the name as the spawner sees it, whose tree has the host beneath a directory of its own.
+        if file.contains(&*data_dir.to_string_lossy()) {
             found.insert(format!("{name} {}", file.trim()));
         }
     }

@@ -40,8 +40,10 @@ fn fifty_sandboxes_count_on_through_a_kill_of_the_server_and_deletion_leaves_no_
         wait::until("a counter to start", COUNT_LIMIT, || count(&native, id).ok());
     }
     let before: Vec<u64> = ids.iter().map(|id| count(&native, id)).collect::<Result<_>>()?;
-    let processes = Traces::of_sandboxes(server.data_dir(), &ids).processes;
-    ensure!(processes.len() >= SANDBOXES, "processes are not found by their cgroup: {processes:?}");
+    let living = Traces::of_sandboxes(server.data_dir(), &ids);
+    let processes = &living.processes;
+    ensure!(processes.len() >= SANDBOXES, "processes are not found by their cgroup: {living}");
+    ensure!(living.loop_devices.len() == SANDBOXES, "the disks of the living are not found: {living}");
 
     server.kill();
     server.start_again();

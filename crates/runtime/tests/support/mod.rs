@@ -217,7 +217,7 @@ impl Host {
         for device in std::fs::read_dir("/sys/block").unwrap() {
             let backing = device.unwrap().path().join("loop/backing_file");
             if let Ok(file) = std::fs::read_to_string(&backing)
-                && file.starts_with(&data_dir)
+                && file.contains(&data_dir)
             {
                 traces.push(format!("loop device of {file}"));
             }
